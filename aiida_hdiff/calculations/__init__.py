@@ -1,0 +1,1 @@
+"""Calculation jobs and calcfunctions: one unit of work in the terms of AiiDA."""

@@ -1,0 +1,120 @@
+"""Molecular dynamics with LAMMPS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.folders import Folder
+from ase.data import atomic_masses, chemical_symbols
+
+from aiida_hdiff.calculations import lammps_script as script
+from aiida_hdiff.calculations.md_job import define_md, md_parameters, start_arrays, validate_md_inputs
+from aiida_hdiff.common.calcjob import HdiffProcessSpec, require_package, set_default_options
+from aiida_hdiff.formats.lammps import data_file, restricted_triclinic
+
+require_package('aiida_lammps', 'lammps')
+from aiida_lammps.calculations.raw import LammpsRawCalculation  # noqa: E402
+
+WALLTIME_MARGIN = 0.05
+WALLTIME_MARGIN_S = 20
+
+
+class LammpsMDCalculation(LammpsRawCalculation):  # type: ignore[misc]
+    """One stage of molecular dynamics in LAMMPS, with any pair style it was built with.
+
+    The script and the data file are generated from the inputs and pinned by regression tests: whoever changes them
+    raises `CACHE_VERSION`.
+    """
+
+    _spec_class = HdiffProcessSpec
+    CACHE_VERSION = 1
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Declare the ports."""
+        super().define(spec)
+        for name in ('script', 'files', 'filenames', 'settings'):
+            del spec.inputs[name]
+        del spec.outputs['results']
+        define_md(spec)
+        set_default_options(spec, 'hdiff.lammps_md')
+        cls._core_validator = staticmethod(spec.inputs.validator)
+        spec.inputs.validator = cls.validate_inputs
+
+    @classmethod
+    def validate_inputs(cls, value: dict[str, Any], _port: Any) -> str | None:
+        """Return what is wrong with the inputs as a whole, or ``None``."""
+        error = validate_md_inputs(value)
+        if error is None and value.get('potential') is not None:
+            if value['potential'].architecture != 'lammps':
+                return (
+                    f'`potential` is a {value["potential"].architecture} model, which this LAMMPS job cannot run: use '
+                    'the `hdiff.md` job, or give a LAMMPS pair style.'
+                )
+        return error
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Write the script and the starting point."""
+        parameters = md_parameters(self.inputs)
+        arrays = start_arrays(self.inputs)
+        species = list(dict.fromkeys(arrays['numbers'].tolist()))
+        checkpoint = self.inputs.get('checkpoint', None)
+        if checkpoint is None:
+            self._write_data_file(folder, arrays, species)
+        else:
+            with folder.open(script.RESTART_FILE, 'wb') as handle:
+                handle.write(checkpoint.checkpoint)
+        lengths = np.linalg.norm(arrays['cell'], axis=1)
+        text = script.lammps_script(
+            parameters,
+            self.inputs.potential.pair_commands([chemical_symbols[number] for number in species]),
+            has_velocities=arrays['velocities'] is not None,
+            couple_ab=bool(np.isclose(lengths[0], lengths[1])),
+            checkpoint_step=None if checkpoint is None else checkpoint.step,
+            max_seconds=self._max_seconds(),
+        )
+        with folder.open(self.inputs.metadata.options.input_filename, 'w') as handle:
+            handle.write(text)
+        return self._calc_info()
+
+    @staticmethod
+    def _write_data_file(folder: Folder, arrays: dict[str, Any], species: list[int]) -> None:
+        cell, rotation = restricted_triclinic(arrays['cell'])
+        velocities = arrays['velocities']
+        text = data_file(
+            [species.index(number) + 1 for number in arrays['numbers']],
+            [atomic_masses[number] for number in species],
+            cell,
+            arrays['positions'] @ rotation,
+            None if velocities is None else velocities @ rotation,
+        )
+        with folder.open(script.DATA_FILE, 'w') as handle:
+            handle.write(text)
+
+    def _max_seconds(self) -> int:
+        """Wall time (s) after which LAMMPS stops by itself, before the scheduler does."""
+        limit = self.inputs.metadata.options.max_wallclock_seconds
+        return max(1, int(limit - max(WALLTIME_MARGIN * limit, min(WALLTIME_MARGIN_S, limit / 2))))
+
+    def _calc_info(self) -> CalcInfo:
+        codeinfo = CodeInfo()
+        codeinfo.code_uuid = self.inputs.code.uuid
+        codeinfo.cmdline_params = ['-in', self.inputs.metadata.options.input_filename, '-log', 'none']
+        codeinfo.stdout_name = self.inputs.metadata.options.output_filename
+        potential = self.inputs.potential
+        calcinfo = CalcInfo()
+        calcinfo.codes_info = [codeinfo]
+        calcinfo.local_copy_list = [(potential.uuid, name, name) for name in potential.file_names]
+        calcinfo.provenance_exclude_list = [script.DATA_FILE, script.RESTART_FILE]
+        calcinfo.retrieve_list = [self.inputs.metadata.options.output_filename]
+        calcinfo.retrieve_temporary_list = [
+            script.TRAJECTORY_FILE,
+            script.SERIES_FILE,
+            script.CHECKPOINT_DUMP,
+            script.CHECKPOINT_RESTARTS,
+            script.FINAL_DUMP,
+            script.FINAL_RESTART,
+        ]
+        return calcinfo

@@ -1,0 +1,1 @@
+"""Shared by the rooms: units, the base calculation job, the base restart workchain, protocols."""

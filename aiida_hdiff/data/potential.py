@@ -1,0 +1,272 @@
+"""A potential: the files and settings that define the energy of atoms."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.orm.nodes.caching import NodeCaching
+
+from aiida_hdiff.formats.eam import read_setfl
+
+ARCHITECTURES = ('lammps', 'chgnet', 'mace', 'emt', 'lennard_jones')
+"""What computes the potential: a LAMMPS pair style, or an ASE calculator."""
+
+PAIR_COEFF_TEMPLATES: dict[str, tuple[str, ...]] = {
+    'eam/alloy': ('* * {file0} {elements}',),
+    'eam/fs': ('* * {file0} {elements}',),
+    'eam/he': ('* * {file0} {elements}',),
+    'snap': ('* * {file0} {file1} {elements}',),
+    'pod': ('* * {file0} {file1} {elements}',),
+    'uf3': ('* * {file0} {elements}',),
+    'mliap': ('* * {elements}',),
+}
+"""Default ``pair_coeff`` arguments; ``{fileN}`` is the N-th file, ``{elements}`` the symbols in type order."""
+
+
+class PotentialCaching(NodeCaching):
+    """Two potentials are equal when their content and settings are, whatever their files were called."""
+
+    def get_objects_to_hash(self) -> dict[str, Any]:  # type: ignore[override]
+        """Return what identifies the potential."""
+        attributes = dict(self._node.base.attributes.all)
+        return {'sha256': attributes.pop('sha256', None), 'attributes': attributes}
+
+
+class PotentialData(orm.Data):
+    """One potential with its identity; the path it came from is never kept.
+
+    Build it with :meth:`from_lammps`, :meth:`from_setfl`, :meth:`from_chgnet`, :meth:`from_files` or
+    :meth:`get_or_create`. Files of MACE and CHGNet are pickles: they are stored as bytes and opened only inside jobs.
+    """
+
+    _CLS_NODE_CACHING = PotentialCaching
+
+    def __init__(
+        self,
+        *,
+        architecture: str,
+        elements: Sequence[str],
+        files: Sequence[bytes] = (),
+        cutoff_A: float | None = None,
+        pair_style: str | None = None,
+        pair_coeff: Sequence[str] | None = None,
+        options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Build from file contents.
+
+        Raises
+        ------
+        ValueError
+            If the architecture is unknown, a file is empty, or a LAMMPS potential lacks its pair style or coefficients.
+        """
+        super().__init__(**kwargs)
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f'architecture {architecture!r} is unknown: choose one of {", ".join(ARCHITECTURES)}.')
+        for index, content in enumerate(files):
+            if not content:
+                raise ValueError(f'file {index} of the potential is empty: give the complete file.')
+        if architecture == 'lammps':
+            pair_coeff = self._pair_coeff(pair_style, pair_coeff, len(files))
+        digest = hashlib.sha256()
+        for index, content in enumerate(files):
+            digest.update(hashlib.sha256(content).digest())
+            self.base.repository.put_object_from_filelike(io.BytesIO(content), f'potential.{index}')
+        self.base.attributes.set_many(
+            {
+                'architecture': architecture,
+                'elements': list(elements),
+                'n_files': len(files),
+                'cutoff_A': None if cutoff_A is None else float(cutoff_A),
+                'pair_style': pair_style,
+                'pair_coeff': None if pair_coeff is None else list(pair_coeff),
+                'options': dict(options or {}),
+                'sha256': digest.hexdigest(),
+            }
+        )
+
+    @staticmethod
+    def _pair_coeff(pair_style: str | None, pair_coeff: Sequence[str] | None, n_files: int) -> Sequence[str]:
+        if not pair_style:
+            raise ValueError('a LAMMPS potential needs its `pair_style`, for example "eam/alloy".')
+        if pair_coeff is None:
+            name = pair_style.split()[0]
+            if name not in PAIR_COEFF_TEMPLATES:
+                raise ValueError(
+                    f'`pair_coeff` has no default for pair style {name!r}: give its arguments, with {{file0}} for the '
+                    'first file and {elements} for the symbols.'
+                )
+            pair_coeff = PAIR_COEFF_TEMPLATES[name]
+        text = ' '.join([pair_style, *pair_coeff])
+        missing = [f'{{file{i}}}' for i in range(n_files) if f'{{file{i}}}' not in text]
+        if missing:
+            raise ValueError(f'{", ".join(missing)} occurs neither in `pair_style` nor in `pair_coeff`: name every file.')
+        if f'{{file{n_files}}}' in text:
+            raise ValueError(f'`pair_coeff` names {{file{n_files}}}, but only {n_files} file(s) are given.')
+        return pair_coeff
+
+    @classmethod
+    def from_lammps(
+        cls,
+        files: Sequence[str | Path],
+        *,
+        pair_style: str,
+        elements: Sequence[str] | None = None,
+        cutoff_A: float | None = None,
+        pair_coeff: Sequence[str] | None = None,
+    ) -> PotentialData:
+        """Build from the files of a LAMMPS pair style.
+
+        The elements and cutoff of ``eam/alloy`` and ``eam/fs`` are read from the file, whose completeness is checked.
+
+        Raises
+        ------
+        ValueError
+            If a file is missing, empty, truncated or corrupt, or the elements are not given and not in the file.
+        """
+        contents = []
+        for path in map(Path, files):
+            if not path.is_file():
+                raise ValueError(f'potential file {path.name!r} does not exist: check its name.')
+            contents.append(path.read_bytes())
+        if pair_style in ('eam/alloy', 'eam/fs') and contents:
+            if not contents[0]:
+                raise ValueError(f'potential file {Path(files[0]).name!r} is empty: give the complete file.')
+            try:
+                header = read_setfl(contents[0], finnis_sinclair=pair_style == 'eam/fs')
+            except ValueError as error:
+                raise ValueError(f'potential file {Path(files[0]).name!r}: {error} Fetch it again.') from error
+            elements = header.elements if elements is None else elements
+            cutoff_A = header.cutoff_A if cutoff_A is None else cutoff_A
+        if not elements:
+            raise ValueError(f'`elements` is missing: pair style {pair_style!r} does not tell which ones it covers.')
+        node = cls(
+            architecture='lammps',
+            elements=elements,
+            files=contents,
+            cutoff_A=cutoff_A,
+            pair_style=pair_style,
+            pair_coeff=pair_coeff,
+        )
+        node.label = Path(files[0]).name if files else pair_style
+        return node
+
+    @classmethod
+    def from_chgnet(cls, model_name: str = '0.3.0') -> PotentialData:
+        """Build from the pretrained weights in the installed chgnet package, without importing it.
+
+        Raises
+        ------
+        ValueError
+            If chgnet is not installed or has no such weights.
+        """
+        from importlib.util import find_spec
+
+        spec = find_spec('chgnet')
+        if spec is None or not spec.submodule_search_locations:
+            raise ValueError('chgnet is not installed: run `pip install "aiida-hdiff[chgnet]"`.')
+        folder = Path(next(iter(spec.submodule_search_locations))) / 'pretrained'
+        found = sorted((folder / model_name).glob('*.pth.tar'))
+        if not found:
+            names = ', '.join(sorted(p.name for p in folder.iterdir() if p.is_dir()))
+            raise ValueError(f'chgnet ships no weights named {model_name!r}: choose one of {names}.')
+        node = cls(
+            architecture='chgnet',
+            elements=_ELEMENTS_UP_TO_94,
+            files=[found[0].read_bytes()],
+            cutoff_A=6.0,
+            options={},
+        )
+        node.label = f'CHGNet {model_name} (pretrained)'
+        return node
+
+    @classmethod
+    def from_file(
+        cls, path: str | Path, *, architecture: str, elements: Sequence[str], cutoff_A: float | None = None
+    ) -> PotentialData:
+        """Build from the model file of an ASE calculator (MACE, CHGNet, Lennard-Jones parameters).
+
+        Raises
+        ------
+        ValueError
+            If the file is missing or empty, or the architecture is unknown.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(f'potential file {path.name!r} does not exist: check its name.')
+        node = cls(architecture=architecture, elements=elements, files=[path.read_bytes()], cutoff_A=cutoff_A)
+        node.label = path.name
+        return node
+
+    @classmethod
+    def get_or_create(cls, node: PotentialData) -> PotentialData:
+        """Return the stored potential equal to ``node``, or store ``node``."""
+        query = orm.QueryBuilder().append(cls, filters={'attributes.sha256': node.sha256})
+        wanted = dict(node.base.attributes.all)
+        for (candidate,) in query.iterall():
+            if dict(candidate.base.attributes.all) == wanted:
+                return candidate  # type: ignore[no-any-return]
+        return node.store()  # type: ignore[return-value]
+
+    def _validate(self) -> None:
+        super()._validate()
+        from aiida.common.exceptions import ValidationError
+
+        for key in ('architecture', 'elements', 'sha256'):
+            if key not in self.base.attributes.all:
+                raise ValidationError(f'the potential has no `{key}`.')
+
+    @property
+    def architecture(self) -> str:
+        """One of :data:`ARCHITECTURES`."""
+        return str(self.base.attributes.get('architecture'))
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols the potential covers."""
+        return list(self.base.attributes.get('elements'))
+
+    @property
+    def cutoff_A(self) -> float | None:
+        """Interaction cutoff (Å), if known."""
+        value = self.base.attributes.get('cutoff_A')
+        return None if value is None else float(value)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over the SHA-256 digests of the files, in order."""
+        return str(self.base.attributes.get('sha256'))
+
+    @property
+    def file_names(self) -> list[str]:
+        """Names of the files in the repository of the node and in the folder of a job."""
+        return [f'potential.{index}' for index in range(self.base.attributes.get('n_files'))]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Further settings of the calculator."""
+        return dict(self.base.attributes.get('options'))
+
+    def pair_commands(self, symbols: Sequence[str]) -> list[str]:
+        """Return the ``pair_style`` and ``pair_coeff`` commands for atom types with these symbols."""
+        names = {f'file{i}': name for i, name in enumerate(self.file_names)}
+        names['elements'] = ' '.join(symbols)
+        style = self.base.attributes.get('pair_style').format(**names)
+        coefficients = [line.format(**names) for line in self.base.attributes.get('pair_coeff')]
+        return [f'pair_style {style}', *(f'pair_coeff {line}' for line in coefficients)]
+
+    def missing_elements(self, symbols: Sequence[str]) -> list[str]:
+        """Return the symbols that the potential does not cover."""
+        return sorted(set(symbols) - set(self.elements))
+
+
+_ELEMENTS_UP_TO_94 = (
+    'H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb '
+    'Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au '
+    'Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu'
+).split()

@@ -1,0 +1,1 @@
+"""What runs on the compute machine, behind the executable ``hdiff-engine``; no AiiDA."""

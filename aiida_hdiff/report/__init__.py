@@ -1,0 +1,1 @@
+"""Figures, tables and the HTML page made from the nodes of a study."""

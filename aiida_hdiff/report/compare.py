@@ -1,0 +1,122 @@
+"""Comparison of the computed Arrhenius laws with published values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from aiida_hdiff.literature import LiteratureValue
+from aiida_hdiff.report.study import PotentialResult, Study
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One potential beside one published value.
+
+    Attributes
+    ----------
+    potential : str
+        Label of the potential.
+    value : LiteratureValue
+        The published value.
+    energy_difference_eV : float or None
+        Ea computed minus Ea published, in eV.
+    energy_distance_sigma : float or None
+        The difference in units of its standard error; of our error alone where none is published.
+    prefactor_ratio : float or None
+        D0 computed over D0 published.
+    temperature_K : float or None
+        Temperature at which the coefficients are compared, in K.
+    coefficient_ratio : float or None
+        D computed over D published at that temperature.
+    extrapolated : bool
+        Whether that temperature lies outside the computed or outside the published range.
+    """
+
+    potential: str
+    value: LiteratureValue
+    energy_difference_eV: float | None
+    energy_distance_sigma: float | None
+    prefactor_ratio: float | None
+    temperature_K: float | None
+    coefficient_ratio: float | None
+    extrapolated: bool
+
+
+def compare(study: Study) -> tuple[Comparison, ...]:
+    """Compare every potential that has a fit with every published value.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+
+    Returns
+    -------
+    tuple of Comparison
+        Potentials in the order of the study, values in the order of its literature.
+    """
+    return tuple(
+        _compare_one(potential, value)
+        for potential in study.potentials
+        if potential.has_fit
+        for value in study.literature
+    )
+
+
+def _compare_one(potential: PotentialResult, value: LiteratureValue) -> Comparison:
+    """Compare one fit with one published value."""
+    difference = distance = prefactor_ratio = None
+    if potential.activation_energy_eV is not None and value.activation_energy_eV is not None:
+        difference = potential.activation_energy_eV - value.activation_energy_eV
+        errors = (potential.activation_energy_error_eV, value.activation_energy_error_eV)
+        error = math.hypot(*(item or 0.0 for item in errors))
+        distance = abs(difference) / error if errors[0] and error > 0.0 else None
+    if potential.prefactor_m2_s is not None and value.prefactor_m2_s is not None:
+        prefactor_ratio = potential.prefactor_m2_s / value.prefactor_m2_s
+
+    temperature, extrapolated = _common_temperature(potential, value)
+    coefficient_ratio = None
+    if temperature is not None:
+        published = value.coefficient(temperature) if value.has_coefficient else value.point and value.point[1]
+        coefficient_ratio = potential.predict(temperature)[0] / published if published else None
+    return Comparison(
+        potential=potential.label,
+        value=value,
+        energy_difference_eV=difference,
+        energy_distance_sigma=distance,
+        prefactor_ratio=prefactor_ratio,
+        temperature_K=temperature,
+        coefficient_ratio=coefficient_ratio,
+        extrapolated=extrapolated,
+    )
+
+
+def _common_temperature(potential: PotentialResult, value: LiteratureValue) -> tuple[float | None, bool]:
+    """Return where to compare D, in K, and whether that is outside either range.
+
+    This is the middle (in 1/T) of the temperatures that both cover; where they do not overlap, the computed
+    temperature nearest to the published range; for a single published point, its own temperature.
+    """
+    computed = [item.plot_temperature_K for item in potential.temperatures if item.status == 'resolved']
+    if not computed:
+        return None, False
+    low, high = min(computed), max(computed)
+    if value.point is not None and not value.has_coefficient:
+        # 1 %: the mean temperature of an NVE run is never exactly the requested one.
+        return value.point[0], not 0.99 * low <= value.point[0] <= 1.01 * high
+    if not value.has_coefficient:
+        return None, False
+    if value.temperature_range_K is None:
+        return _harmonic_middle(low, high), True
+    published_low, published_high = value.temperature_range_K
+    if high < published_low:
+        return high, True
+    if low > published_high:
+        return low, True
+    return _harmonic_middle(max(low, published_low), min(high, published_high)), False
+
+
+def _harmonic_middle(low: float, high: float) -> float:
+    """Return the temperature in the middle of a range on the 1/T axis, rounded to 1 K."""
+    return float(round(2.0 / (1.0 / low + 1.0 / high)))

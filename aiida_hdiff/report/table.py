@@ -1,0 +1,159 @@
+"""The results as a plain-text table for the terminal."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+
+from aiida_hdiff.report.compare import Comparison, compare
+from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
+from aiida_hdiff.report.text import MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
+
+_WIDTH = 100
+
+
+def results_table(study: Study) -> str:
+    """Return the results as text, at most about 100 characters wide.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+
+    Returns
+    -------
+    str
+        Lines with D at every temperature, Ea and D0 of every potential, and the published values.
+    """
+    lines = [study.title]
+    facts = [study.system, plural(study.n_atoms, 'atom') if study.n_atoms else '']
+    facts.append(f'protocol {study.protocol}' if study.protocol else '')
+    lines.append(', '.join(fact for fact in facts if fact))
+    if study.is_demonstration:
+        lines += _wrapped('DEMONSTRATION: ', study.demonstration_text or 'not for use as a result.')
+    for warning in study.warnings:
+        lines += _wrapped('Warning: ', warning)
+    comparisons = compare(study)
+    for potential in study.potentials:
+        lines += ['', f'{potential.label} ({potential.architecture})']
+        lines += _temperature_lines(potential)
+        lines += fit_sentences(potential)
+        rows = [row for row in comparisons if row.potential == potential.label]
+        lines += _comparison_lines(rows)
+    if not study.potentials:
+        lines += ['', 'No potential has given a result.']
+    return '\n'.join(lines) + '\n'
+
+
+def coefficient_text(result: TemperatureResult, *, plain: bool = False) -> str:
+    """Return D of one temperature, or what is known instead.
+
+    Parameters
+    ----------
+    result : TemperatureResult
+        The result.
+    plain : bool
+        Write ``e-09`` instead of ``× 10⁻⁹``.
+
+    Returns
+    -------
+    str
+        D with its error in m²/s, ``not resolved, D < ...``, or a dash.
+    """
+    if result.status == 'resolved':
+        return scientific(result.value_m2_s, result.std_error_m2_s, plain=plain)
+    if result.status == 'not_resolved':
+        bound = scientific(result.upper_bound_m2_s, plain=plain)
+        return 'not resolved' if bound == MISSING else f'not resolved, D < {bound}'
+    return MISSING
+
+
+def fit_sentences(potential: PotentialResult) -> list[str]:
+    """Return what to say about the Arrhenius fit of one potential, one sentence a line."""
+    sentences = []
+    if potential.has_fit:
+        energy = measurement(potential.activation_energy_eV, potential.activation_energy_error_eV)
+        text = f'Ea = {energy} eV, D0 = {scientific(potential.prefactor_m2_s, plain=True)} m²/s'
+        if potential.log_prefactor_error is not None:
+            text += f' (1σ: a factor of {math.exp(potential.log_prefactor_error):.2f})'
+        sentences.append(text)
+        if potential.chi2 is not None and potential.dof is not None:
+            quality = f'χ² = {potential.chi2:.1f} for {plural(potential.dof, "degree")} of freedom'
+            if potential.dof <= 1:
+                quality += ': too few temperatures to judge the fit'
+            sentences.append(quality)
+    else:
+        resolved = {result.temperature_K for result in potential.temperatures if result.status == 'resolved'}
+        sentences.append(f'No Arrhenius fit: D is resolved at {plural(len(resolved), "temperature")}')
+    if potential.missing:
+        missing = '; '.join(f'{kelvin:g} K ({reason})' for kelvin, reason in potential.missing)
+        sentences.append(f'Not in the fit: {missing}')
+    return sentences
+
+
+def _temperature_lines(potential: PotentialResult) -> list[str]:
+    """Return the table of temperatures."""
+    replicas = potential.n_replicas > 1
+    header = ['T/K', *(['replica'] if replicas else []), '<T>/K', 'D/(m²/s)', 'hops', 'status']
+    rows = []
+    for result in potential.temperatures:
+        status = STATUS_TEXT[result.status]
+        rows.append(
+            [
+                f'{result.temperature_K:g}',
+                *([str(result.replica + 1)] if replicas else []),
+                measurement(result.measured_temperature_K, result.temperature_error_K, 0),
+                coefficient_text(result, plain=True),
+                MISSING if result.n_hops is None else f'{result.n_hops:.0f}',
+                f'{status}: {result.reason}' if result.reason else status,
+            ]
+        )
+    return _aligned(header, rows) if rows else ['  no temperature was simulated']
+
+
+def _comparison_lines(rows: Sequence[Comparison]) -> list[str]:
+    """Return the table of published values."""
+    if not rows:
+        return []
+    header = ['published', 'Ea/eV', 'D0/(m²/s)', 'ΔEa/eV', '|ΔEa|/σ', 'D/D(published)']
+    body = []
+    for row in rows:
+        value = row.value
+        reference = textwrap.shorten(f'{value.isotope}: {value.reference}', 44, placeholder='…')
+        body.append(
+            [
+                reference,
+                measurement(value.activation_energy_eV, value.activation_energy_error_eV),
+                scientific(value.prefactor_m2_s, plain=True),
+                MISSING if row.energy_difference_eV is None else f'{row.energy_difference_eV:+.3f}',
+                MISSING if row.energy_distance_sigma is None else f'{row.energy_distance_sigma:.1f}',
+                coefficient_ratio_text(row),
+            ]
+        )
+    note = []
+    if any(row.extrapolated for row in rows):
+        note.append('  * outside the computed or the published temperature range')
+    return _aligned(header, body) + note
+
+
+def coefficient_ratio_text(row: Comparison) -> str:
+    """Return the ratio of the coefficients and the temperature it is taken at."""
+    if row.coefficient_ratio is None or row.temperature_K is None:
+        return MISSING
+    star = '*' if row.extrapolated else ''
+    return f'{ratio(row.coefficient_ratio)} at {row.temperature_K:g} K{star}'
+
+
+def _aligned(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Return rows as aligned columns, indented by two."""
+    table = [header, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    lines = ['  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+    lines.insert(1, '  ' + '  '.join('-' * width for width in widths))
+    return [line.rstrip() for line in lines]
+
+
+def _wrapped(prefix: str, text: str) -> list[str]:
+    """Return a wrapped paragraph."""
+    return textwrap.wrap(prefix + text, _WIDTH, subsequent_indent='  ')

@@ -1,0 +1,1 @@
+"""Workchains: what runs after what, and what to do when it fails."""

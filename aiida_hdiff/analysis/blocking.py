@@ -43,10 +43,39 @@ def block_means(series: FloatArray, n_blocks: int) -> FloatArray:
     return means
 
 
+def blocking_levels(n_blocks: int) -> list[int]:
+    """Return n_blocks and its halves down to 12."""
+    levels = [n_blocks]
+    while levels[-1] // 2 >= MIN_BLOCKS:
+        levels.append(levels[-1] // 2)
+    return levels
+
+
+def plateau(errors: list[float], levels: list[int]) -> int:
+    """Return the blocking level with the largest standard error on the plateau.
+
+    A longer block wins only if its standard error exceeds the best so far by more than its own uncertainty,
+    a fraction 1/√(2(n - 1)) of it (Flyvbjerg and Petersen 1989, Eq. 28). Plainly taking the largest follows
+    upward fluctuations.
+
+    Parameters
+    ----------
+    errors
+        Standard error of the mean at each level.
+    levels
+        Number of blocks n of each level, decreasing.
+    """
+    best = 0
+    for level in range(1, len(levels)):
+        if errors[level] > errors[best] * (1.0 + 1.0 / np.sqrt(2.0 * (levels[level] - 1))):
+            best = level
+    return best
+
+
 def mean_with_error(series: ArrayLike) -> tuple[float, float]:
     """Return mean and standard error of a correlated series by blocking.
 
-    The block size doubles as long as 12 blocks remain; the largest standard error on the way is the plateau
+    The block size doubles as long as 12 blocks remain; the largest standard error on the plateau counts
     (Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989), doi:10.1063/1.457480).
 
     Parameters
@@ -62,20 +91,16 @@ def mean_with_error(series: ArrayLike) -> tuple[float, float]:
     values = as_series(series, 'series')
     if values.size < 2:
         raise ValueError(f'a standard error needs at least two samples, not {values.size}')
-    error = 0.0
-    size = 1
-    while size == 1 or values.size // size >= MIN_BLOCKS:
-        means = block_means(values, values.size // size)
-        error = max(error, float(means.std(ddof=1)) / np.sqrt(means.size))
-        size *= 2
-    return float(values.mean()), float(error)
+    levels = blocking_levels(values.size)
+    errors = [_block_error(values, n_blocks, 0.0) for n_blocks in levels]
+    return float(values.mean()), errors[plateau(errors, levels)]
 
 
 def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean:
     """Return mean and standard error of a series whose samples share the data of `memory` frames.
 
-    Blocks are at least 2 `memory` long where that leaves 12 of them, and then double; the largest standard
-    error wins. A shorter series is cut into at most 12 blocks of at least `memory`. Either way the known
+    Blocks are at least 2 `memory` long where that leaves 12 of them, and then double up to the plateau. A
+    shorter series is cut into at most 12 blocks of at least `memory`. Either way the known
     covariance of neighbouring blocks is put back, see `_neighbour_correction`.
 
     Parameters
@@ -96,19 +121,12 @@ def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean
     n_blocks = min(MIN_BLOCKS, series.size // memory)
     if n_blocks < 4:
         raise ValueError(f'{series.size} samples are fewer than four blocks of {memory}')
-    candidates = [n_blocks]
-    n_long = series.size // (2 * memory)
-    if n_long >= MIN_BLOCKS:
-        candidates = [n_long]
-        while candidates[-1] // 2 >= MIN_BLOCKS:
-            candidates.append(candidates[-1] // 2)
-    errors = [_block_error(series, n, overlap) for n in candidates]
-    import os
-    K=float(os.environ.get('KK','0'))
-    best = 0
-    for level in range(1,len(candidates)):
-        if errors[level] > errors[best]*(1+K/np.sqrt(2*(candidates[level]-1))): best = level
-    return BlockedMean(float(series.mean()), errors[best], candidates[best])
+    levels = [n_blocks]
+    if series.size // (2 * memory) >= MIN_BLOCKS:
+        levels = blocking_levels(series.size // (2 * memory))
+    errors = [_block_error(series, n, overlap) for n in levels]
+    best = plateau(errors, levels)
+    return BlockedMean(float(series.mean()), errors[best], levels[best])
 
 
 def _block_error(series: FloatArray, n_blocks: int, overlap: float) -> float:

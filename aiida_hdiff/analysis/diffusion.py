@@ -9,19 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_positions, as_timestep_ps
-from aiida_hdiff.analysis.blocking import BlockedMean, blocked_mean
+from aiida_hdiff.analysis.blocking import blocked_mean
 from aiida_hdiff.analysis.einstein import LagWindow, einstein_slopes
+from aiida_hdiff.analysis.resolution import comparisons, curvature, hops_upper_bound, too_few_data
 from aiida_hdiff.analysis.unwrap import remove_host_drift
 from aiida_hdiff.common.units import ANGSTROM2_PER_PS_IN_M2_PER_S
-
-MIN_HOPS = 10.0
-"""Fewer hops than this give an upper bound only."""
-
-MAX_CURVATURE = 0.2
-"""Relative change of the slope in a longer window that is tolerated even if it is significant."""
-
-CURVATURE_PROBABILITY = 0.9985
-"""One-sided level at which a change of the slope is significant: 3 σ of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +71,13 @@ def diffusion_coefficient(
     The straight-line fit to the mean squared displacement is written as the mean of a stationary series,
     one slope per time origin, all atoms pooled, whose standard error comes from blocking (Flyvbjerg and
     Petersen, J. Chem. Phys. 91, 461 (1989)). So it holds for rare hops, for correlated hops and for atoms
-    that move together. The intercept is free: vibrations do not enter D.
+    that move together. It is never taken smaller than the Poisson error of the hops, D/√n_hops. The
+    intercept is free: vibrations do not enter D.
 
     The result is `not_resolved` if D amounts to fewer than ten hops, if its 95 % interval includes zero, or
-    if the slope in a window stretched by 2 or 4 differs by more than 20 % and 3 σ (from the paired
-    difference of both series): then the motion is not diffusive on the time scale of the window.
+    if the slope changes by more than 20 %, and significantly (paired difference of both series), between
+    the halves of the window or when it is stretched 2 or 4 times: then the motion is not diffusive on its
+    time scale. A run of only ten times the window rarely has the data to show that.
 
     The upper bound is the larger one of that from the standard error and that of a Poisson process with the
     hops seen, 3 a²/(6 n T) for none (He, Zhu, Epstein, Mo, npj Comput. Mater. 4, 18 (2018), on the
@@ -123,28 +117,28 @@ def diffusion_coefficient(
     if host_positions is not None:
         trajectory = as_positions(remove_host_drift(trajectory, host_positions))
     n_frames, n_atoms, _ = trajectory.shape
-    factors = [factor for factor in (2, 4) if factor == 2 or 10 * factor * window.last <= n_frames - 1]
-    windows = [window, *(window.stretched(factor) for factor in factors)]
+    pairs = comparisons(window, n_frames)
+    windows = list(dict.fromkeys([window, *(one for pair in pairs for one in pair)]))
+    slopes = dict(zip(windows, einstein_slopes(trajectory, timestep_ps, windows), strict=True))
 
-    slopes = einstein_slopes(trajectory, timestep_ps, windows)
-    mean = blocked_mean(slopes[0].mean(axis=0), window.last, window.overlap)
-    axes = [blocked_mean(slope, window.last, window.overlap) for slope in slopes[0]]
+    mean = blocked_mean(slopes[window].mean(axis=0), window.last, window.overlap)
+    axes = [blocked_mean(slope, window.last, window.overlap) for slope in slopes[window]]
     hop = jump_length_A**2 / (6.0 * n_atoms * (n_frames - 1) * timestep_ps)
     n_hops = max(mean.mean, 0.0) / hop
-    half_width = mean.student_t(0.975) * mean.std_error
-    reason = _why_not_resolved(mean, half_width, n_hops) or _curvature(windows, slopes, mean.mean)
+    std_error = max(mean.std_error, float(np.sqrt(n_hops)) * hop)
+    half_width = mean.student_t(0.975) * std_error
+    reason = too_few_data(mean.mean, half_width, n_hops) or curvature(pairs, slopes, mean.mean, timestep_ps)
     unit = ANGSTROM2_PER_PS_IN_M2_PER_S
     return DiffusionResult(
         value=mean.mean * unit,
-        std_error=mean.std_error * unit,
+        std_error=std_error * unit,
         interval=((mean.mean - half_width) * unit, (mean.mean + half_width) * unit),
         per_axis=np.array([axis.mean for axis in axes]) * unit,
         per_axis_std_error=np.array([axis.std_error for axis in axes]) * unit,
         n_hops=n_hops,
         status='not_resolved' if reason else 'resolved',
         reason=reason,
-        upper_bound=max(mean.mean + mean.student_t(0.95) * mean.std_error, hop * _poisson_upper(n_hops))
-        * unit,
+        upper_bound=max(mean.mean + mean.student_t(0.95) * std_error, hop * hops_upper_bound(n_hops)) * unit,
         window_ps=(window.first * timestep_ps, window.last * timestep_ps),
         n_blocks=mean.n_blocks,
         host_drift_removed=host_positions is not None,
@@ -169,36 +163,3 @@ def _window_in_frames(window_ps: tuple[float, float], n_frames: int, timestep_ps
             'frames: store frames more often or widen the window'
         )
     return window
-
-
-def _why_not_resolved(mean: BlockedMean, half_width: float, n_hops: float) -> str:
-    if n_hops < MIN_HOPS:
-        return f'only {n_hops:.1f} hops, fewer than {MIN_HOPS:g}: run longer, with more atoms or hotter'
-    if mean.mean <= half_width:
-        return (
-            f'the 95 % interval includes zero: {mean.mean:.3g} ± {half_width:.3g} Å²/ps '
-            f'from {mean.n_blocks} blocks: run longer'
-        )
-    return ''
-
-
-def _curvature(windows: list[LagWindow], slopes: list[FloatArray], value: float) -> str:
-    """Say whether the slope changes in a longer window, judged by the paired difference of both series."""
-    for window, slope in zip(windows[1:], slopes[1:], strict=True):
-        difference = slopes[0][:, : slope.shape[1]].mean(axis=0) - slope.mean(axis=0)
-        change = blocked_mean(difference, window.last, window.overlap)
-        threshold = change.student_t(CURVATURE_PROBABILITY) * change.std_error
-        if abs(change.mean) > max(threshold, MAX_CURVATURE * value):
-            kind = 'sub' if change.mean > 0.0 else 'super'
-            return (
-                f'the motion is {kind}-diffusive: the slope changes by {-change.mean / value:+.0%} when the '
-                f'window is stretched {window.last // windows[0].last} times: use a later window and a longer run'
-            )
-    return ''
-
-
-def _poisson_upper(n_hops: float) -> float:
-    """Return the 95 % upper bound of the mean number of hops if n_hops were seen; 3 for none."""
-    from scipy.special import gammaincinv
-
-    return float(gammaincinv(n_hops + 1.0, 0.95))

@@ -24,6 +24,10 @@ class LagWindow:
     first: int
     last: int
 
+    def text(self, timestep_ps: float) -> str:
+        """Return the window for a message."""
+        return f'{self.first * timestep_ps:g}-{self.last * timestep_ps:g} ps'
+
     def stretched(self, factor: int) -> LagWindow:
         """Return the window with both ends multiplied."""
         return LagWindow(factor * self.first, factor * self.last)
@@ -49,7 +53,7 @@ class LagWindow:
 def einstein_slopes(
     positions: NDArray[np.floating], timestep_ps: float, windows: Sequence[LagWindow]
 ) -> list[FloatArray]:
-    r"""Return half the slope of the squared displacement for every time origin, per axis, averaged over atoms.
+    r"""Return half the slope of the squared displacement for every origin and axis, averaged over atoms.
 
     .. math:: y_{t,\alpha} = \frac{1}{2n} \sum_i \sum_k w_k [r_{i\alpha}(t+\tau_k) - r_{i\alpha}(t)]^2
 

@@ -47,10 +47,10 @@ def radial_distribution(
 ) -> RDFResult:
     """Compute partial radial distribution functions, averaged over frames.
 
-    Within the in-sphere of the cell only the nearest image counts; beyond it all periodic images do, an
-    atom's own images included, so that the count is complete at any r_max. For a = b the density of
-    neighbours is (N - 1)/V, so that the ideal gas has g = 1 for any number of atoms. Distances are computed
-    in single precision (error below 1e-5 Å).
+    Within the in-sphere of the cell only the nearest image counts; beyond it all periodic images do, so
+    that the count is complete at any r_max. For a = b the density of neighbours is (N - 1)/V: the ideal gas
+    has g = 1 for any number of atoms. From the shortest lattice vector on, an atom's own images count as
+    well and show as peaks. Distances are computed in single precision (error below 1e-5 Å).
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def radial_distribution(
     edges = np.linspace(0.0, r_max, bins + 1)
     shells = np.diff(4.0 / 3.0 * np.pi * edges**3)
     mean_density = float(np.mean(1.0 / np.abs(np.linalg.det(vectors))))
-    inverse: FloatArray = np.linalg.inv(vectors)
+    inverse = np.linalg.inv(vectors).astype(np.float64)
     images = _images(inverse, r_max)
     g: dict[tuple[int, int], FloatArray] = {}
     coordination: dict[tuple[int, int], FloatArray] = {}

@@ -17,6 +17,8 @@ FINAL_DUMP = 'final.bin'
 FINAL_RESTART = 'final.restart'
 FINISHED_MARK = 'stopped at step'
 
+LARGEST_SEED = 899_999_999
+
 _VECTORS = 'xu yu zu vx vy vz'
 
 
@@ -56,7 +58,7 @@ def lammps_script(
     lines.append(f'timestep {parameters.timestep_fs / FS_PER_PS:.10g}')
     if checkpoint_step is None and not has_velocities:
         lines.append(
-            f'velocity all create {parameters.temperature_K:.10g} {parameters.seed} mom yes rot no dist gaussian'
+            f'velocity all create {parameters.temperature_K:.10g} {_seed(parameters.seed)} mom yes rot no dist gaussian'
         )
     lines += _integrator(parameters, couple_ab, checkpoint_step)
     lines += _output(parameters)
@@ -84,8 +86,13 @@ def _integrator(parameters: MDParameters, couple_ab: bool, checkpoint_step: int 
         return [f'fix integrate all {style} temp {temperature}{barostat}']
     integrator = f'fix integrate all nph{barostat}' if barostat else 'fix integrate all nve'
     # The restart file does not hold the state of the noise: a continued run draws new noise, not the same again.
-    seed = (parameters.seed + (checkpoint_step or 0)) % 2**31 or 1
+    seed = _seed(parameters.seed + (checkpoint_step or 0))
     return [integrator, f'fix thermostat all langevin {temperature} {seed} zero yes']
+
+
+def _seed(seed: int) -> int:
+    """Fold a seed into the range of LAMMPS's random number generator."""
+    return seed % LARGEST_SEED + 1
 
 
 def _barostat(parameters: MDParameters, couple_ab: bool) -> str:

@@ -53,6 +53,7 @@ class PotentialData(orm.Data):
         elements: Sequence[str],
         files: Sequence[bytes] = (),
         cutoff_A: float | None = None,
+        ranges_A: dict[str, float] | None = None,
         pair_style: str | None = None,
         pair_coeff: Sequence[str] | None = None,
         options: dict[str, Any] | None = None,
@@ -83,6 +84,7 @@ class PotentialData(orm.Data):
                 'elements': list(elements),
                 'n_files': len(files),
                 'cutoff_A': None if cutoff_A is None else float(cutoff_A),
+                'ranges_A': dict(ranges_A or {}),
                 'pair_style': pair_style,
                 'pair_coeff': None if pair_coeff is None else list(pair_coeff),
                 'options': dict(options or {}),
@@ -130,6 +132,7 @@ class PotentialData(orm.Data):
             If a file is missing, empty, truncated or corrupt, or the elements are not given and not in the file.
         """
         contents = []
+        ranges = None
         for path in map(Path, files):
             if not path.is_file():
                 raise ValueError(f'potential file {path.name!r} does not exist: check its name.')
@@ -141,6 +144,7 @@ class PotentialData(orm.Data):
                 header = read_setfl(contents[0], finnis_sinclair=pair_style == 'eam/fs')
             except ValueError as error:
                 raise ValueError(f'potential file {Path(files[0]).name!r}: {error} Fetch it again.') from error
+            ranges = header.ranges_A
             elements = header.elements if elements is None else elements
             cutoff_A = header.cutoff_A if cutoff_A is None else cutoff_A
         if not elements:
@@ -150,6 +154,7 @@ class PotentialData(orm.Data):
             elements=elements,
             files=contents,
             cutoff_A=cutoff_A,
+            ranges_A=ranges,
             pair_style=pair_style,
             pair_coeff=pair_coeff,
         )
@@ -236,6 +241,14 @@ class PotentialData(orm.Data):
         """Interaction cutoff (Å), if known."""
         value = self.base.attributes.get('cutoff_A')
         return None if value is None else float(value)
+
+    def interaction_range_A(self, symbols: Sequence[str]) -> float | None:
+        """Return the distance (Å) beyond which atoms of these elements do not interact, or the cutoff, if known."""
+        ranges = self.base.attributes.get('ranges_A')
+        pairs = ['-'.join(sorted((a, b))) for a in set(symbols) for b in set(symbols)]
+        if ranges and all(pair in ranges for pair in pairs):
+            return max(float(ranges[pair]) for pair in pairs)
+        return self.cutoff_A
 
     @property
     def sha256(self) -> str:

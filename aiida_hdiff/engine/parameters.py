@@ -124,7 +124,13 @@ def parameters_error(values: Mapping[str, Any], *, with_hydrogen: bool = True) -
         error = _choice_error(values, key, allowed)
         if error:
             return error
-    for key in ('temperature_K', 'timestep_fs', 'thermostat_time_fs', 'barostat_time_fs', 'temperature_end_K'):
+    for key in (
+        'temperature_K',
+        'timestep_fs',
+        'thermostat_time_fs',
+        'barostat_time_fs',
+        'temperature_end_K',
+    ):
         value = values.get(key)
         if value is not None and (not _is_number(value) or not value > 0):
             return f'`{key}` is {value!r}: give a positive number.'

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from aiida_hdiff.literature.value import LiteratureValue, Origin, Transport
 
 _FIELDS = {item.name for item in fields(LiteratureValue)}
-_REQUIRED = ('key', 'host', 'phase', 'isotope', 'origin', 'kind', 'transport', 'reference')
+_REQUIRED = ('key', 'host', 'phase', 'isotope', 'origin', 'kind', 'transport', 'citation', 'reference')
 _CHOICES: dict[str, tuple[str, ...]] = {
     'origin': get_args(Origin),
     'transport': get_args(Transport),

@@ -28,6 +28,8 @@ class LiteratureValue:
         The method, for example ``permeation``.
     transport : str
         ``tracer``, ``chemical`` or ``dilute`` (where the two are equal).
+    citation : str
+        Authors and year.
     reference : str
         Authors, journal, volume, page and year.
     doi : str or None
@@ -53,6 +55,7 @@ class LiteratureValue:
     origin: Origin
     kind: str
     transport: Transport
+    citation: str
     reference: str
     doi: str | None = None
     prefactor_m2_s: float | None = None

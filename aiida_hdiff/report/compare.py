@@ -96,7 +96,7 @@ def _common_temperature(potential: PotentialResult, value: LiteratureValue) -> t
     """Return where to compare D, in K, and whether that is outside either range.
 
     This is the middle (in 1/T) of the temperatures that both cover; where they do not overlap, the computed
-    temperature nearest to the published range; for a single published point, its own temperature.
+    temperature nearest to the published range, rounded to 1 K; for a single published point, its own temperature.
     """
     computed = [item.plot_temperature_K for item in potential.temperatures if item.status == 'resolved']
     if not computed:
@@ -111,9 +111,9 @@ def _common_temperature(potential: PotentialResult, value: LiteratureValue) -> t
         return _harmonic_middle(low, high), True
     published_low, published_high = value.temperature_range_K
     if high < published_low:
-        return high, True
+        return float(round(high)), True
     if low > published_high:
-        return low, True
+        return float(round(low)), True
     return _harmonic_middle(max(low, published_low), min(high, published_high)), False
 
 

@@ -96,6 +96,7 @@ def _potential(potential: PotentialResult) -> dict[str, Any]:
         'covariance': potential.covariance,
         'chi2': potential.chi2,
         'dof': potential.dof,
+        'inflated': potential.inflated,
         'missing': [{'temperature_K': kelvin, 'reason': reason} for kelvin, reason in potential.missing],
         'temperatures': [_temperature(result) for result in potential.temperatures],
     }
@@ -139,6 +140,7 @@ def _literature(value: LiteratureValue) -> dict[str, Any]:
         'activation_energy_eV': value.activation_energy_eV,
         'temperature_range_K': value.temperature_range_K,
         'point': value.point,
+        'citation': value.citation,
         'reference': value.reference,
         'doi': value.doi,
     }

@@ -199,6 +199,8 @@ class PotentialResult:
         χ² of the fit.
     dof : int or None
         Degrees of freedom of the fit.
+    inflated : bool
+        Whether the errors were multiplied by √(χ²/dof).
     missing : tuple
         Temperatures left out of the fit, each (temperature in K, reason).
     temperatures : tuple of TemperatureResult
@@ -219,6 +221,7 @@ class PotentialResult:
     covariance: Covariance | None = None
     chi2: float | None = None
     dof: int | None = None
+    inflated: bool = False
     missing: tuple[tuple[float, str], ...] = ()
     temperatures: tuple[TemperatureResult, ...] = ()
     rdf: tuple[RDFCurve, ...] = ()

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 
+from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.compare import Comparison, compare
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
 from aiida_hdiff.report.text import MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
@@ -38,7 +39,7 @@ def results_table(study: Study) -> str:
     for potential in study.potentials:
         lines += ['', f'{potential.label} ({potential.architecture})']
         lines += _temperature_lines(potential)
-        lines += fit_sentences(potential)
+        lines += [line for text in fit_sentences(potential) for line in _wrapped('  ', text)]
         rows = [row for row in comparisons if row.potential == potential.label]
         lines += _comparison_lines(rows)
     if not study.potentials:
@@ -82,6 +83,8 @@ def fit_sentences(potential: PotentialResult) -> list[str]:
             quality = f'χ² = {potential.chi2:.1f} for {plural(potential.dof, "degree")} of freedom'
             if potential.dof <= 1:
                 quality += ': too few temperatures to judge the fit'
+            if potential.inflated:
+                quality += '; the errors include the factor √(χ²/degrees of freedom)'
             sentences.append(quality)
     else:
         resolved = {result.temperature_K for result in potential.temperatures if result.status == 'resolved'}
@@ -120,10 +123,9 @@ def _comparison_lines(rows: Sequence[Comparison]) -> list[str]:
     body = []
     for row in rows:
         value = row.value
-        reference = textwrap.shorten(f'{value.isotope}: {value.reference}', 44, placeholder='…')
         body.append(
             [
-                reference,
+                textwrap.shorten(published_label(value), 50, placeholder='…'),
                 measurement(value.activation_energy_eV, value.activation_energy_error_eV),
                 scientific(value.prefactor_m2_s, plain=True),
                 MISSING if row.energy_difference_eV is None else f'{row.energy_difference_eV:+.3f}',
@@ -135,6 +137,12 @@ def _comparison_lines(rows: Sequence[Comparison]) -> list[str]:
     if any(row.extrapolated for row in rows):
         note.append('  * outside the computed or the published temperature range')
     return _aligned(header, body) + note
+
+
+def published_label(value: LiteratureValue) -> str:
+    """Return authors, year, isotope (other than H) and method of a published value."""
+    isotope = '' if value.isotope == 'H' else f'{value.isotope}, '
+    return f'{value.citation} ({isotope}{value.kind})'
 
 
 def coefficient_ratio_text(row: Comparison) -> str:
@@ -156,4 +164,4 @@ def _aligned(header: list[str], rows: list[list[str]]) -> list[str]:
 
 def _wrapped(prefix: str, text: str) -> list[str]:
     """Return a wrapped paragraph."""
-    return textwrap.wrap(prefix + text, _WIDTH, subsequent_indent='  ')
+    return textwrap.wrap(prefix + text, _WIDTH, subsequent_indent='    ', break_long_words=False)

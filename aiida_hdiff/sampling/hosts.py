@@ -126,4 +126,5 @@ def supercell(atoms: Atoms, repeats: Sequence[int]) -> Atoms:
     """
     if len(repeats) != 3 or any(int(number) != number or number < 1 for number in repeats):
         raise ValueError(f'`repeats` is {tuple(repeats)}: give three whole numbers of at least 1.')
-    return atoms.repeat([int(number) for number in repeats])
+    repeated: Atoms = atoms.repeat([int(number) for number in repeats])
+    return repeated

@@ -44,7 +44,7 @@ def _distances(points: Floats, others: Floats, atoms: Atoms) -> Floats:
 
     if not len(points) or not len(others):
         return np.full((len(points), len(others)), np.inf)
-    return np.asarray(get_distances(points, others, cell=atoms.cell, pbc=atoms.pbc)[1], dtype=float)
+    return np.asarray(get_distances(points, others, cell=atoms.cell, pbc=atoms.pbc)[1], dtype=np.float64)
 
 
 def _choose_sites(
@@ -63,8 +63,8 @@ def _choose_sites(
                 return candidates[chosen]
         best = max(best, len(chosen))
     raise ValueError(
-        f'no room for {number} H on {len(candidates)} sites at least {min_distance} Å apart: at most {best} were '
-        'placed. Give fewer H, a larger cell, or a smaller `min_distance_A`.'
+        f'no room for {number} H on {len(candidates)} sites at least {min_distance} Å apart: '
+        f'at most {best} were placed. Give fewer H, a larger cell, or a smaller `min_distance_A`.'
     )
 
 
@@ -83,8 +83,9 @@ def _random_positions(
                 break
         else:
             raise ValueError(
-                f'no room for {number} H at least {min_distance} Å from each other and {min_host_distance} Å from '
-                f'the host: {len(placed)} were placed. Give fewer H, a larger cell, or smaller distances.'
+                f'no room for {number} H at least {min_distance} Å from each other and {min_host_distance} Å '
+                f'from the host: {len(placed)} were placed. '
+                'Give fewer H, a larger cell, or smaller distances.'
             )
     return placed
 
@@ -147,7 +148,7 @@ def insert_interstitials(
     else:
         candidates = _free_sites(atoms, sites, min_distance_A, min_host_distance_A)
         positions = _choose_sites(candidates, number, min_distance_A, atoms, rng)
-    with_hydrogen = atoms.copy()
+    with_hydrogen: Atoms = atoms.copy()
     with_hydrogen.extend(AseAtoms(numbers=[HYDROGEN] * number, positions=positions))
     return with_hydrogen
 

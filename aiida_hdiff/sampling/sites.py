@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 HYDROGEN = 1
-SAME_SPHERE = 1.25
-"""Two Delaunay tetrahedra belong to one polyhedron if the far corner of each is within this factor of the radius of
-the other's circumsphere. The factor is 1 inside an ideal octahedron, and at least 1.6 between neighbouring
-polyhedra of fcc, hcp and bcc, so it bears thermal displacements."""
+SAME_SPHERE = 1.3
+"""Two Delaunay tetrahedra belong to one polyhedron if the far corner of each is within this factor of the
+radius of the other's circumsphere. The factor is 1 inside an ideal octahedron, and at least 1.6 between
+neighbouring polyhedra of fcc, hcp and bcc. With a value in between, random displacements of 0.08 Å per axis lose no site;
+with larger ones some of the sites are too distorted to be found."""
 PADDING = 4.0
 """Width of the layer of periodic images around the cell, in units of the cube root of the volume per atom."""
 JOGGLE = 1e-4
@@ -40,8 +41,8 @@ class InterstitialSite:
     position
         Centroid of the host atoms around it, ``(3,)``, in Å, inside the cell.
     neighbours
-        Indices of the 6 or 4 host atoms around it, in the structure searched; in a small cell one index may occur
-        several times, for several periodic images.
+        Indices of the 6 or 4 host atoms around it, in the structure searched; in a small cell one index may
+        occur several times, for several periodic images.
     host_distance_A
         Distance to the nearest of them (Å).
     """
@@ -54,7 +55,7 @@ class InterstitialSite:
 
 @dataclass(frozen=True)
 class _PaddedCrystal:
-    """Atoms of the cell and its surrounding images: positions (Å), index in the cell and lattice translation."""
+    """The atoms of the cell and images around it: position (Å), index in the cell, lattice translation."""
 
     positions: Floats
     index: NDArray[np.int64]
@@ -93,7 +94,9 @@ def _polyhedra(points: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     centres, radii = _circumspheres(points[simplices])
     first, face = np.nonzero(tessellation.neighbors >= 0)
     second = tessellation.neighbors[first, face]
-    far = np.linalg.norm(points[simplices[first, face]] - centres[second], axis=1) < SAME_SPHERE * radii[second]
+    far = (
+        np.linalg.norm(points[simplices[first, face]] - centres[second], axis=1) < SAME_SPHERE * radii[second]
+    )
     touching = coo_matrix((far, (first, second)), shape=(len(simplices), len(simplices))).tocsr()
     mutual = touching.multiply(touching.T)
     return simplices.astype(np.int64), connected_components(mutual, directed=False)[1].astype(np.int64)
@@ -145,9 +148,10 @@ def _identity(corners: list[Corner]) -> tuple[Corner, ...]:
 def find_interstitial_sites(atoms: Atoms) -> list[InterstitialSite]:
     """Find the octahedral and tetrahedral sites of a host.
 
-    The sites are the polyhedra of the periodic Delaunay tessellation of the host atoms; tetrahedra with a common
-    circumsphere form an octahedron, and so do four tetrahedra around one edge (bcc). An ideal fcc or hcp crystal has
-    1 octahedral and 2 tetrahedral sites per atom, bcc 3 and 6. Displaced and strained crystals keep them.
+    The sites are the polyhedra of the periodic Delaunay tessellation of the host atoms; tetrahedra with a
+    common circumsphere form an octahedron, and so do four tetrahedra around one edge (bcc). An fcc or hcp
+    crystal has 1 octahedral and 2 tetrahedral sites per atom, bcc 3 and 6; displaced and strained crystals keep
+    them.
 
     Parameters
     ----------
@@ -187,10 +191,12 @@ def find_interstitial_sites(atoms: Atoms) -> list[InterstitialSite]:
         distance = float(np.linalg.norm(crystal.positions[around] - centre, axis=1).min())
         if np.any((scaled < -EDGE) | (scaled > 1 + EDGE)) or distance > length:
             continue
-        scaled = np.where(host.pbc & ((scaled < 0) | (scaled > 1 - EDGE)), scaled - np.floor(scaled + EDGE), scaled)
+        scaled = np.where(
+            host.pbc & ((scaled < 0) | (scaled > 1 - EDGE)), scaled - np.floor(scaled + EDGE), scaled
+        )
         names = [
-            (int(index), *(int(step) for step in shift))
-            for index, shift in zip(crystal.index[around], crystal.shift[around], strict=True)
+            (int(index), int(x), int(y), int(z))
+            for index, (x, y, z) in zip(crystal.index[around], crystal.shift[around], strict=True)
         ]
         neighbours = tuple(int(host_index[name[0]]) for name in names)
         site = InterstitialSite(kind, host.cell.cartesian_positions(scaled), neighbours, distance)

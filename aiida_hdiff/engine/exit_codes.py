@@ -1,0 +1,37 @@
+"""Exit codes of ``hdiff-engine``, and the exception that carries one."""
+
+FINISHED = 0
+"""All steps are done."""
+ERROR = 1
+"""An error of the program that no other code describes; the traceback is on stderr."""
+INTERRUPTED = 40
+"""Stopped by a signal or the time limit; `checkpoint.npz` continues the run."""
+EXPLODED = 41
+"""The atoms left physical bounds; the offending frame is in `exploded.npz`."""
+MISSING_PACKAGE = 50
+"""The potential needs a package that is not installed."""
+BAD_INPUT = 51
+"""The input cannot be run as it is; the message says what to change."""
+MODEL_NOT_LOADED = 52
+"""The potential cannot be read, or cannot describe the structure."""
+
+STATES = {
+    FINISHED: 'finished',
+    INTERRUPTED: 'interrupted',
+    EXPLODED: 'exploded',
+}
+"""The `state` of `status.json` for an exit code; `error` for the others."""
+
+
+class EngineError(Exception):
+    """An end of the run that has an exit code.
+
+    Attributes
+    ----------
+    exit_code
+        One of the codes of this module.
+    """
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

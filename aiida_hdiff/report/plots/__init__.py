@@ -1,0 +1,1 @@
+"""The figures of a study, one module each; matplotlib is imported when a figure is made."""

@@ -1,0 +1,231 @@
+"""From a crystal with hydrogen and its potentials to D(T) and the Arrhenius parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode
+
+from aiida_hdiff.calculations.diffusion import arrhenius_from_diffusivities
+from aiida_hdiff.common.throttle import ThrottledWorkChain
+from aiida_hdiff.data.arrhenius import ArrheniusData
+from aiida_hdiff.data.diffusivity import DiffusivityData
+from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.workflows.diffusivity import DiffusivityWorkChain
+from aiida_hdiff.workflows.md_stage import CODE_PLUGINS
+from aiida_hdiff.workflows.settings import DiffusionProtocols
+from aiida_hdiff.workflows.validation import code_error, settings_error, system_error, temperatures_error
+
+
+class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
+    """Run every potential at every temperature in every replica, a limited number at a time, and fit Arrhenius."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Declare ports, outline and exit codes."""
+        super().define(spec)
+        spec.input('structure', valid_type=orm.StructureData, help='Host crystal with hydrogen in it.')
+        spec.input_namespace('potentials', valid_type=PotentialData, dynamic=True, help='Potentials by label.')
+        spec.input_namespace(
+            'codes', valid_type=orm.AbstractCode, dynamic=True,
+            help='Engines: `lammps` for LAMMPS pair styles, `engine` for the ASE calculators.',
+        )  # fmt: skip
+        spec.input(
+            'temperatures', valid_type=orm.List, serializer=orm.to_aiida_type,
+            validator=lambda value, _: temperatures_error(value.get_list()), help='Target temperatures (K).',
+        )  # fmt: skip
+        spec.input(
+            'settings', valid_type=orm.Dict, serializer=orm.to_aiida_type,
+            validator=lambda value, _: settings_error(value.get_dict()),
+            help='Settings of the stages and the analysis, as a protocol gives them.',
+        )  # fmt: skip
+        spec.input(
+            'seed', valid_type=orm.Int, serializer=orm.to_aiida_type, validator=_validate_seed,
+            help='Seed of all random numbers.',
+        )  # fmt: skip
+        spec.input(
+            'replicas', valid_type=orm.Int, serializer=orm.to_aiida_type, default=lambda: orm.Int(1),
+            validator=_validate_positive, help='Independent runs per potential and temperature.',
+        )  # fmt: skip
+        spec.input(
+            'max_concurrent', valid_type=int, non_db=True, default=2, validator=_validate_positive,
+            help='Diffusivities that run at a time.',
+        )  # fmt: skip
+        spec.input(
+            'options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.'
+        )
+        spec.inputs.validator = cls._validate
+        spec.outline(cls.submit_throttled, cls.fit)
+        spec.output_namespace(
+            'diffusivities', valid_type=DiffusivityData, dynamic=True, help='D by potential and run.'
+        )
+        spec.output_namespace('arrhenius', valid_type=ArrheniusData, dynamic=True, help='Ea and D0 by potential.')
+        spec.exit_code(
+            510, 'ERROR_NO_ARRHENIUS', message='Fewer than two temperatures gave a resolved diffusivity for {potentials}.'
+        )
+        spec.exit_code(
+            710, 'WARNING_RUNS_MISSING', message='Finished, but without {missing}: the Arrhenius fits leave them out.'
+        )
+
+    @classmethod
+    def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
+        potentials = value.get('potentials', {})
+        if not potentials:
+            return '`potentials` is empty: give at least one potential.'
+        for label, potential in potentials.items():
+            name = _engine_name(potential)
+            code = value.get('codes', {}).get(name)
+            if code is None:
+                return f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
+            if CODE_PLUGINS.get(code.default_calc_job_plugin) != name:
+                return (
+                    f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give a code whose default plugin is '
+                    f'{next(plugin for plugin, kind in CODE_PLUGINS.items() if kind == name)!r}.'
+                )
+            error = code_error(code)
+            if error:
+                return error
+        return system_error(value['structure'], potentials, value['settings'].get_dict())
+
+    def _runs(self) -> dict[str, tuple[str, float, int]]:
+        """Return potential, temperature and replica of every run by its call link label."""
+        runs = {}
+        for temperature in self.inputs.temperatures.get_list():
+            for replica in range(self.inputs.replicas.value):
+                for potential in self.inputs.potentials:
+                    label = run_label(potential, temperature, replica)
+                    runs[label] = (potential, float(temperature), replica)
+        return runs
+
+    def child_labels(self) -> list[str]:
+        """Return the labels of all runs."""
+        return list(self._runs())
+
+    def throttle_limit(self) -> int:
+        """Return how many diffusivities may run at a time."""
+        return int(self.inputs.max_concurrent)
+
+    def submit_child(self, label: str) -> orm.ProcessNode:
+        """Submit one diffusivity."""
+        name, temperature, replica = self._runs()[label]
+        potential = self.inputs.potentials[name]
+        inputs: dict[str, Any] = {
+            'structure': self.inputs.structure,
+            'potential': potential,
+            'code': self.inputs.codes[_engine_name(potential)],
+            'temperature': orm.Float(temperature),
+            'settings': self.inputs.settings,
+            'seed': self.inputs.seed,
+            'replica': orm.Int(replica),
+            'metadata': {'call_link_label': label, 'label': f'{name} {temperature:g} K'},
+        }
+        if self.inputs.get('options', None):
+            inputs['options'] = self.inputs.options
+        return self.submit(DiffusivityWorkChain, **inputs)
+
+    def fit(self) -> ExitCode | None:
+        """Fit the Arrhenius parameters of each potential to its resolved diffusivities."""
+        children, failed, unfitted = self.children(), [], []
+        for potential in self.inputs.potentials:
+            found: dict[str, DiffusivityData] = {}
+            missing: dict[str, dict[str, Any]] = {}
+            for label, (name, temperature, _) in self._runs().items():
+                if name != potential:
+                    continue
+                child = children[label]
+                if child.is_finished_ok:
+                    found[label] = child.outputs.diffusivity
+                    self.out(f'diffusivities.{label}', child.outputs.diffusivity)
+                else:
+                    reason = child.exit_message or f'process {child.process_state.value}'
+                    missing[label] = {'temperature_K': temperature, 'reason': reason}
+                    failed.append(f'{label} ({reason})')
+            resolved = {node['temperature_K'] for node in found.values() if node.is_resolved}
+            if len(resolved) < 2:
+                unfitted.append(potential)
+                continue
+            arrhenius = arrhenius_from_diffusivities(
+                missing=orm.Dict(missing), **found, metadata={'call_link_label': f'arrhenius_{potential}'}
+            )
+            self.out(f'arrhenius.{potential}', arrhenius)
+            self.report(f'{potential}: {arrhenius}')
+        if unfitted:
+            return self.exit_codes.ERROR_NO_ARRHENIUS.format(potentials=', '.join(unfitted))
+        if failed:
+            return self.exit_codes.WARNING_RUNS_MISSING.format(missing=', '.join(failed))
+        return None
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        structure: orm.StructureData,
+        potentials: Mapping[str, PotentialData],
+        codes: Mapping[str, orm.AbstractCode],
+        temperatures_K: Sequence[float],
+        *,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        seed: int = 1,
+        replicas: int = 1,
+        max_concurrent: int = 2,
+        options: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return a builder with the settings of a protocol.
+
+        Parameters
+        ----------
+        structure
+            Host crystal with hydrogen in it.
+        potentials
+            Potentials by label.
+        codes
+            Engines: ``lammps`` and ``engine``, as far as the potentials need them.
+        temperatures_K
+            At least two target temperatures (K).
+        protocol, overrides
+            Name of a protocol, and settings that replace its own.
+        seed, replicas
+            Seed of all random numbers, and independent runs per potential and temperature.
+        max_concurrent
+            Diffusivities that run at a time.
+        options
+            ``metadata.options`` of the jobs.
+
+        Raises
+        ------
+        ValueError
+            If the protocol or a key of the overrides is unknown.
+        """
+        builder = cls.get_builder()
+        builder.structure = structure
+        builder.potentials = dict(potentials)
+        builder.codes = dict(codes)
+        builder.temperatures = orm.List(list(temperatures_K))
+        builder.settings = orm.Dict(cls.get_protocol_settings(protocol, overrides))
+        builder.seed, builder.replicas, builder.max_concurrent = orm.Int(seed), orm.Int(replicas), max_concurrent
+        if options:
+            builder.options = options
+        return builder
+
+
+def run_label(potential: str, temperature_K: float, replica: int) -> str:
+    """Return the call link label of one run."""
+    kelvin = f'{temperature_K:g}'.replace('.', 'p').replace('+', '')
+    return f'{potential}_{kelvin}K_{replica}'
+
+
+def _engine_name(potential: PotentialData) -> str:
+    return 'lammps' if potential.architecture == 'lammps' else 'engine'
+
+
+def _validate_positive(value: Any, _port: Any) -> str | None:
+    number = getattr(value, 'value', value)
+    return None if number is None or number >= 1 else f'{number} is given: give a whole number of at least 1.'
+
+
+def _validate_seed(value: orm.Int | None, _port: Any) -> str | None:
+    if value is not None and not 0 <= value.value < 2**31:
+        return f'`seed` is {value.value}: give a whole number from 0 to 2147483647.'
+    return None

@@ -1,0 +1,236 @@
+"""The diffusion coefficient of one potential at one temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, WorkChain, while_
+
+from aiida_hdiff.calculations.diffusion import diffusivity_from_trajectory, radial_distributions
+from aiida_hdiff.calculations.stages import check_nve, stage_parameters
+from aiida_hdiff.calculations.trajectories import mean_energy_state, mean_volume_state
+from aiida_hdiff.data.diffusivity import DiffusivityData
+from aiida_hdiff.data.md_state import MDState
+from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.data.trajectory import MDTrajectory
+from aiida_hdiff.workflows.md_stage import MDStageWorkChain
+from aiida_hdiff.workflows.settings import DiffusionProtocols
+from aiida_hdiff.workflows.validation import settings_error, system_error
+
+
+class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
+    """NpT → mean volume → NVT → mean-energy frame → NVE → mean squared displacement → D.
+
+    An NVE run whose mean temperature is off is repeated once after another equilibration; one that drifts is repeated
+    once with half the time step.
+    """
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Declare ports, outline and exit codes."""
+        super().define(spec)
+        spec.input('structure', valid_type=orm.StructureData, help='Host crystal with hydrogen in it.')
+        spec.input('potential', valid_type=PotentialData, help='Potential that moves the atoms.')
+        spec.input('code', valid_type=orm.AbstractCode, help='Engine that moves the atoms.')
+        spec.input(
+            'temperature', valid_type=orm.Float, serializer=orm.to_aiida_type, validator=_validate_temperature,
+            help='Target temperature (K).',
+        )  # fmt: skip
+        spec.input(
+            'settings', valid_type=orm.Dict, serializer=orm.to_aiida_type,
+            validator=lambda value, _: settings_error(value.get_dict()),
+            help='Settings of the stages and the analysis, as a protocol gives them.',
+        )  # fmt: skip
+        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of all random numbers.')
+        spec.input(
+            'replica', valid_type=orm.Int, serializer=orm.to_aiida_type, default=lambda: orm.Int(0),
+            help='Number of the replica: runs that differ in it share no random numbers.',
+        )  # fmt: skip
+        spec.input(
+            'options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.'
+        )
+        spec.inputs.validator = cls._validate
+        spec.outline(
+            cls.setup,
+            cls.run_npt,
+            cls.inspect_npt,
+            while_(cls.should_run_nve)(
+                cls.run_nvt,
+                cls.inspect_nvt,
+                cls.run_nve,
+                cls.inspect_nve,
+            ),
+            cls.analyse,
+        )
+        spec.output('diffusivity', valid_type=DiffusivityData, help='D, its error, temperature and status.')
+        spec.output('msd', valid_type=orm.ArrayData, help='Mean squared displacement of hydrogen.')
+        spec.output('rdf', valid_type=orm.ArrayData, help='Partial radial distribution functions.')
+        spec.output('trajectory', valid_type=MDTrajectory, help='The NVE run.')
+        spec.output('check', valid_type=orm.Dict, help='Mean temperature and drift of the NVE run.')
+        spec.output('final_state', valid_type=MDState, help='State at the end of the NVE run.')
+        spec.exit_code(431, 'ERROR_NPT_FAILED', message='The NpT stage failed: {message}')
+        spec.exit_code(432, 'ERROR_NVT_FAILED', message='The NVT stage failed: {message}')
+        spec.exit_code(433, 'ERROR_NVE_FAILED', message='The NVE stage failed: {message}')
+        spec.exit_code(
+            501, 'ERROR_TEMPERATURE', message='The mean NVE temperature stays {mean:.1f} K where {target:.1f} K was asked.'
+        )
+        spec.exit_code(502, 'ERROR_DRIFT', message='The energy drifts by {drift:.3g} meV/atom/ns at half the time step.')
+
+    @classmethod
+    def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
+        return system_error(value['structure'], {'potential': value['potential']}, value['settings'].get_dict())
+
+    def setup(self) -> None:
+        """Start with the time step of the settings."""
+        self.ctx.settings = self.inputs.settings.get_dict()
+        self.ctx.timestep_fs = self.ctx.settings['timestep_fs']
+        self.ctx.attempt = 0
+        self.ctx.reequilibrated = self.ctx.halved = self.ctx.accepted = False
+
+    def run_npt(self) -> ToContext:
+        """Equilibrate the volume."""
+        return ToContext(stage=self._submit_stage('npt', None))
+
+    def inspect_npt(self) -> ExitCode | None:
+        """Scale the last state to the mean volume."""
+        stage = self.ctx.stage
+        if not stage.is_finished_ok:
+            return self.exit_codes.ERROR_NPT_FAILED.format(message=stage.exit_message)
+        self.ctx.state = mean_volume_state(
+            stage.outputs.trajectory,
+            stage.outputs.final_state,
+            self.inputs.settings,
+            metadata={'call_link_label': 'mean_volume'},
+        )
+        return None
+
+    def should_run_nve(self) -> bool:
+        """Whether no NVE run has been accepted yet."""
+        return not self.ctx.accepted
+
+    def run_nvt(self) -> ToContext:
+        """Equilibrate at the mean volume."""
+        return ToContext(stage=self._submit_stage('nvt', self.ctx.state))
+
+    def inspect_nvt(self) -> ExitCode | None:
+        """Choose the frame nearest the mean energy."""
+        stage = self.ctx.stage
+        if not stage.is_finished_ok:
+            return self.exit_codes.ERROR_NVT_FAILED.format(message=stage.exit_message)
+        self.ctx.nve_start = mean_energy_state(
+            stage.outputs.trajectory, self.inputs.settings, metadata={'call_link_label': 'mean_energy'}
+        )
+        return None
+
+    def run_nve(self) -> ToContext:
+        """Produce."""
+        return ToContext(stage=self._submit_stage('nve', self.ctx.nve_start))
+
+    def inspect_nve(self) -> ExitCode | None:
+        """Accept the run, or choose the remedy; each is tried once."""
+        stage = self.ctx.stage
+        if not stage.is_finished_ok:
+            return self.exit_codes.ERROR_NVE_FAILED.format(message=stage.exit_message)
+        check = check_nve(
+            stage.outputs.trajectory,
+            self.inputs.temperature,
+            self.inputs.settings,
+            metadata={'call_link_label': 'check_nve'},
+        )
+        self.ctx.check, self.ctx.attempt = check, self.ctx.attempt + 1
+        if not check['drift_accepted']:
+            drift = check['drift_meV_per_atom_per_ns']
+            if self.ctx.halved:
+                return self.exit_codes.ERROR_DRIFT.format(drift=drift)
+            self.ctx.halved = True
+            self.ctx.timestep_fs /= 2
+            self.report(f'NVE energy drifts by {drift:.3g} meV/atom/ns: repeat with {self.ctx.timestep_fs} fs')
+        elif not check['temperature_accepted']:
+            mean, target = check['mean_temperature_K'], self.inputs.temperature.value
+            if self.ctx.reequilibrated:
+                return self.exit_codes.ERROR_TEMPERATURE.format(mean=mean, target=target)
+            self.ctx.reequilibrated = True
+            self.report(f'NVE ran at {mean:.1f} K instead of {target:.1f} K: equilibrate again')
+        else:
+            self.ctx.accepted = True
+        return None
+
+    def analyse(self) -> None:
+        """From the accepted NVE run to D and the radial distribution functions."""
+        stage, settings = self.ctx.stage, self.inputs.settings
+        outputs = diffusivity_from_trajectory(
+            stage.outputs.trajectory,
+            self.inputs.temperature,
+            self.ctx.check,
+            settings,
+            metadata={'call_link_label': 'diffusivity'},
+        )
+        self.out('rdf', radial_distributions(stage.outputs.trajectory, settings, metadata={'call_link_label': 'rdf'}))
+        self.out('diffusivity', outputs['diffusivity'])
+        self.out('msd', outputs['msd'])
+        self.out('trajectory', stage.outputs.trajectory)
+        self.out('check', self.ctx.check)
+        self.out('final_state', stage.outputs.final_state)
+        self.report(str(outputs['diffusivity']))
+
+    def _submit_stage(self, stage: str, state: MDState | None) -> orm.ProcessNode:
+        run: dict[str, Any] = {'replica': self.inputs.replica.value, 'attempt': self.ctx.attempt}
+        if self.ctx.halved:
+            run['timestep_fs'] = self.ctx.timestep_fs
+        parameters = stage_parameters(
+            self.inputs.settings,
+            orm.Str(stage),
+            self.inputs.temperature,
+            self.inputs.seed,
+            orm.Dict(run),
+            metadata={'call_link_label': f'{stage}_parameters'},
+        )
+        label = stage if not self.ctx.attempt else f'{stage}_{self.ctx.attempt + 1}'
+        inputs: dict[str, Any] = {
+            'code': self.inputs.code,
+            'structure': self.inputs.structure,
+            'potential': self.inputs.potential,
+            'parameters': parameters,
+            'metadata': {'call_link_label': label, 'label': f'{stage} {self.inputs.temperature.value:g} K'},
+        }
+        if state is not None:
+            inputs['state'] = state
+        if self.inputs.get('options', None):
+            inputs['options'] = self.inputs.options
+        return self.submit(MDStageWorkChain, **inputs)
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        structure: orm.StructureData,
+        potential: PotentialData,
+        code: orm.AbstractCode,
+        temperature_K: float,
+        *,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        seed: int = 1,
+        options: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return a builder with the settings of a protocol.
+
+        Raises
+        ------
+        ValueError
+            If the protocol or a key of the overrides is unknown.
+        """
+        builder = cls.get_builder()
+        builder.structure, builder.potential, builder.code = structure, potential, code
+        builder.temperature, builder.seed = orm.Float(temperature_K), orm.Int(seed)
+        builder.settings = orm.Dict(cls.get_protocol_settings(protocol, overrides))
+        if options:
+            builder.options = options
+        return builder
+
+
+def _validate_temperature(value: orm.Float | None, _port: Any) -> str | None:
+    if value is not None and not value.value > 0:
+        return f'`temperature` is {value.value}: give a positive number in K.'
+    return None

@@ -1,0 +1,147 @@
+"""One stage of molecular dynamics in one ensemble, continued until all its steps are done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.common import AttributeDict
+from aiida.engine import CalcJob, ProcessHandlerReport, process_handler, while_
+from aiida.plugins import CalculationFactory
+
+from aiida_hdiff.calculations.md_job import validate_md_inputs
+from aiida_hdiff.calculations.trajectories import concatenate_trajectories
+from aiida_hdiff.common.restart import HdiffRestartWorkChain
+from aiida_hdiff.data.md_state import MDState
+from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.data.trajectory import MDTrajectory
+from aiida_hdiff.engine.parameters import parameters_error
+
+CODE_PLUGINS = {'hdiff.lammps_md': 'lammps', 'hdiff.md': 'engine'}
+_SEGMENT_LIMIT = 200
+
+
+class MDStageWorkChain(HdiffRestartWorkChain):
+    """Run one stage with the engine of its code; after a wall time or a lost node continue from the checkpoint."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Declare ports, outline and exit codes."""
+        super().define(spec)
+        spec.input('code', valid_type=orm.AbstractCode, validator=_validate_code, help='Engine that moves the atoms.')
+        spec.input('structure', valid_type=orm.StructureData, help='Atoms, and where they start without a state.')
+        spec.input('potential', valid_type=PotentialData, help='Potential that moves the atoms.')
+        spec.input(
+            'parameters',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=lambda value, _: parameters_error(value.get_dict()),
+            help='Settings of the stage, see `aiida_hdiff.engine.parameters.MDParameters`.',
+        )
+        spec.input('state', valid_type=MDState, required=False, help='Positions, velocities and cell to start from.')
+        spec.input(
+            'options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.'
+        )
+        spec.inputs['max_iterations'].default = lambda: orm.Int(_SEGMENT_LIMIT)
+        spec.inputs.validator = lambda value, _: validate_md_inputs(value)
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_process)(cls.run_process, cls.inspect_process),
+            cls.results,
+        )
+        spec.output('trajectory', valid_type=MDTrajectory, help='All frames of the stage.')
+        spec.output('final_state', valid_type=MDState, help='State after the last step.')
+        spec.output('results', valid_type=orm.Dict, help='How the last job went.')
+        spec.output('failed_frame', valid_type=MDState, required=False, help='The frame at which the run exploded.')
+        spec.exit_code(403, 'ERROR_NO_PROGRESS', message='The jobs end before they get further than step {step}.')
+        spec.exit_code(410, 'ERROR_LOST_ATOMS', message='{message}')
+        spec.exit_code(411, 'ERROR_NOT_A_NUMBER', message='{message}')
+        spec.exit_code(412, 'ERROR_EXPLODED', message='{message}')
+        spec.exit_code(420, 'ERROR_ENGINE_FAILED', message='{message}')
+        spec.exit_code(421, 'ERROR_UNKNOWN_STYLE', message='{message}')
+        spec.exit_code(422, 'ERROR_POTENTIAL_REFUSED', message='{message}')
+        spec.exit_code(423, 'ERROR_PACKAGE_MISSING', message='{message}')
+
+    _process_class = CalcJob
+
+    @property
+    def process_class(self) -> Any:
+        """The calculation job of the engine that the code is set up for."""
+        if self.inputs is None or 'code' not in self.inputs:
+            return super().process_class
+        return CalculationFactory(self.inputs.code.default_calc_job_plugin)
+
+    def setup(self) -> None:
+        """Collect the inputs of the first job."""
+        super().setup()
+        self.ctx.segments = []
+        self.ctx.last_step = 0
+        names = ('code', 'structure', 'potential', 'parameters', 'state')
+        self.ctx.inputs = AttributeDict({name: self.inputs[name] for name in names if name in self.inputs})
+        self.ctx.inputs.metadata = AttributeDict({'options': dict(self.inputs.get('options', None) or {})})
+
+    @process_handler(priority=500, exit_codes=None)
+    def handle_interrupted(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Continue from the checkpoint of a job that ran out of wall time or was killed (400, 401)."""
+        if node.exit_status not in (400, 401):
+            return None
+        state = node.outputs.final_state
+        if state.step <= self.ctx.last_step:
+            return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(step=self.ctx.last_step))
+        self.ctx.last_step = state.step
+        if 'trajectory' in node.outputs:
+            self.ctx.segments.append(node.outputs.trajectory)
+        self.ctx.inputs.checkpoint = state
+        self.ctx.attempts_without_progress = 0
+        self.report_error_handled(node, f'continue from step {state.step}')
+        return ProcessHandlerReport(True)
+
+    @process_handler(priority=490, exit_codes=None)
+    def handle_interrupted_early(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Start again, three times at most, where a job was stopped before its first checkpoint (402)."""
+        if node.exit_status != 402:
+            return None
+        self.ctx.attempts_without_progress = self.ctx.get('attempts_without_progress', 0) + 1
+        if self.ctx.attempts_without_progress > 3:
+            return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(step=self.ctx.last_step))
+        self.report_error_handled(node, f'start again from step {self.ctx.last_step}')
+        return ProcessHandlerReport(True)
+
+    @process_handler(priority=400, exit_codes=None)
+    def handle_failed_run(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """End with the exit code of a run that failed for good (410-423), keeping the offending frame."""
+        codes = {code.status: code for code in self.exit_codes.values() if 410 <= code.status < 430}
+        if node.exit_status not in codes:
+            return None
+        if 'failed_frame' in node.outputs:
+            self.out('failed_frame', node.outputs.failed_frame)
+        return ProcessHandlerReport(True, codes[node.exit_status].format(message=node.exit_message))
+
+    def results(self) -> Any:
+        """Attach the outputs of the last job, with the frames of all segments."""
+        node = self.ctx.children[self.ctx.iteration - 1]
+        if not self.ctx.is_finished:
+            return self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED
+        segments = list(self.ctx.segments)
+        if 'trajectory' in node.outputs:
+            segments.append(node.outputs.trajectory)
+        if len(segments) > 1:
+            names = {f'segment_{index:03d}': segment for index, segment in enumerate(segments)}
+            trajectory = concatenate_trajectories(
+                **names, metadata={'call_link_label': 'concatenate', 'label': 'concatenate'}
+            )
+        else:
+            (trajectory,) = segments
+        self.out('trajectory', trajectory)
+        self.out('final_state', node.outputs.final_state)
+        self.out('results', node.outputs.results)
+        return None
+
+
+def _validate_code(value: orm.AbstractCode | None, _port: Any) -> str | None:
+    if value is None or value.default_calc_job_plugin in CODE_PLUGINS:
+        return None
+    return (
+        f'`code` {value.label!r} is set up for {value.default_calc_job_plugin!r}: give a code whose default plugin is '
+        f'one of {", ".join(CODE_PLUGINS)} (`aiida-hdiff setup` makes them).'
+    )

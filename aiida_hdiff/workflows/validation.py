@@ -1,0 +1,130 @@
+"""What is wrong with a study, found before anything is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiida import orm
+
+from aiida_hdiff.calculations.diffusion import in_sphere_radius_A
+from aiida_hdiff.calculations.md_job import structure_error
+from aiida_hdiff.calculations.stages import STAGES, stage_settings
+from aiida_hdiff.common.protocols import unknown_key_error
+from aiida_hdiff.common.units import FS_PER_PS
+from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.engine.parameters import parameters_error
+from aiida_hdiff.workflows.settings import settings_template
+
+WINDOW_FRACTION = 10
+"""The production run is at least this many times the end of the fit window."""
+
+
+def temperatures_error(temperatures: Sequence[Any]) -> str | None:
+    """Return what is wrong with the temperatures of an Arrhenius fit, or ``None``."""
+    for value in temperatures:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            return f'`temperatures_K` holds {value!r}: give positive numbers in K.'
+    repeated = sorted({value for value in temperatures if list(temperatures).count(value) > 1})
+    if repeated:
+        return f'`temperatures_K` holds {repeated[0]} K twice: give each once, and `replicas` for repeats.'
+    if len(temperatures) < 2:
+        return f'`temperatures_K` holds {list(temperatures)}: an Arrhenius fit needs at least two temperatures.'
+    return None
+
+
+def settings_error(settings: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the settings of a study by themselves, or ``None``."""
+    template = settings_template()
+    error = unknown_key_error(settings, template, 'settings.')
+    if error:
+        return error
+    for key, value in template.items():
+        inner = value if isinstance(value, Mapping) else {}
+        missing = [key] if key not in settings else [f'{key}.{name}' for name in inner if name not in settings[key]]
+        if missing:
+            return f'`settings.{missing[0]}` is missing: start from a protocol, which sets all.'
+    for stage in STAGES:
+        for key in ('time_ps', 'output_interval_fs'):
+            value = settings[stage][key]
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                return f'`settings.{stage}.{key}` is {value!r}: give a positive number.'
+        if settings[stage]['output_interval_fs'] > settings[stage]['time_ps'] * FS_PER_PS:
+            return (
+                f'`settings.{stage}.output_interval_fs` ({settings[stage]["output_interval_fs"]} fs) is longer than the '
+                f'run ({settings[stage]["time_ps"]} ps): reduce it.'
+            )
+    timestep = settings['timestep_fs']
+    if isinstance(timestep, bool) or not isinstance(timestep, (int, float)) or not timestep > 0:
+        return f'`settings.timestep_fs` is {timestep!r}: give a positive number, at most 2 fs with hydrogen.'
+    for stage in STAGES:
+        error = parameters_error(stage_settings(dict(settings), stage, 300.0, 1))
+        if error:
+            return f'`settings.{stage}`: {error}'
+    for stage in ('npt', 'nvt'):
+        fraction = settings[stage]['average_fraction']
+        if not 0 < fraction <= 1:
+            return f'`settings.{stage}.average_fraction` is {fraction!r}: give a number above 0 and at most 1.'
+    return _window_error(settings)
+
+
+def _window_error(settings: Mapping[str, Any]) -> str | None:
+    window, nve = settings['analysis']['window_ps'], settings['nve']
+    if len(window) != 2 or not 0 < window[0] < window[1]:
+        return f'`settings.analysis.window_ps` is {window!r}: give two increasing positive times in ps.'
+    if nve['time_ps'] < WINDOW_FRACTION * window[1]:
+        return (
+            f'`settings.nve.time_ps` ({nve["time_ps"]} ps) is too short for the fit window up to {window[1]} ps: run at '
+            f'least {WINDOW_FRACTION * window[1]:g} ps, or shorten `settings.analysis.window_ps`.'
+        )
+    if nve['output_interval_fs'] > (window[1] - window[0]) * FS_PER_PS / 4:
+        return (
+            f'`settings.nve.output_interval_fs` ({nve["output_interval_fs"]} fs) leaves too few frames in the fit window '
+            f'{window[0]:g}-{window[1]:g} ps: give at most {(window[1] - window[0]) * FS_PER_PS / 4:g} fs.'
+        )
+    return None
+
+
+def system_error(
+    structure: orm.StructureData, potentials: Mapping[str, PotentialData], settings: Mapping[str, Any]
+) -> str | None:
+    """Return why the structure, the potentials and the settings do not fit each other, or ``None``."""
+    error = structure_error(structure)
+    if error:
+        return error
+    symbols = structure.get_ase().get_chemical_symbols()
+    radius = in_sphere_radius_A(structure.cell)
+    r_max = settings['analysis']['rdf_r_max_A']
+    if r_max is not None and r_max > radius:
+        return (
+            f'the cell of `structure` is smaller than twice `settings.analysis.rdf_r_max_A` ({r_max} Å): its largest '
+            f'sphere has a radius of {radius:.2f} Å. Take a larger supercell or a shorter range.'
+        )
+    for label, potential in potentials.items():
+        missing = potential.missing_elements(symbols)
+        if missing:
+            return (
+                f'potential {label!r} lacks {", ".join(missing)} of the structure (it covers '
+                f'{", ".join(potential.elements[:12])}): give a potential of all elements.'
+            )
+        reach = potential.interaction_range_A(symbols)
+        if reach is not None and reach > radius and not settings['allow_small_cell']:
+            return (
+                f'the cell of `structure` (smallest height {2 * radius:.2f} Å) is smaller than twice the cutoff of '
+                f'potential {label!r} ({reach:.2f} Å): take a larger supercell, or accept that atoms interact with two '
+                'images of a neighbour by `allow_small_cell: true` in the settings.'
+            )
+    return None
+
+
+def code_error(code: orm.AbstractCode) -> str | None:
+    """Return why a code cannot be run, or ``None``: not there, or not executable, on a local computer."""
+    import os
+
+    if not isinstance(code, orm.InstalledCode) or code.computer.transport_type != 'core.local':
+        return None
+    path = str(code.filepath_executable)
+    if path.startswith('/') and not os.access(path, os.X_OK):
+        problem = 'is not executable' if os.path.exists(path) else 'does not exist'  # noqa: PTH110
+        return f'the executable of code {code.full_label!r} {problem}: run `aiida-hdiff setup` to set it up again.'
+    return None

@@ -51,31 +51,10 @@ def blocking_levels(n_blocks: int) -> list[int]:
     return levels
 
 
-def plateau(errors: list[float], levels: list[int]) -> int:
-    """Return the blocking level with the largest standard error on the plateau.
-
-    A longer block wins only if its standard error exceeds the best so far by more than its own uncertainty,
-    a fraction 1/√(2(n - 1)) of it (Flyvbjerg and Petersen 1989, Eq. 28). Plainly taking the largest follows
-    upward fluctuations.
-
-    Parameters
-    ----------
-    errors
-        Standard error of the mean at each level.
-    levels
-        Number of blocks n of each level, decreasing.
-    """
-    best = 0
-    for level in range(1, len(levels)):
-        if errors[level] > errors[best] * (1.0 + 1.0 / np.sqrt(2.0 * (levels[level] - 1))):
-            best = level
-    return best
-
-
 def mean_with_error(series: ArrayLike) -> tuple[float, float]:
     """Return mean and standard error of a correlated series by blocking.
 
-    The block size doubles as long as 12 blocks remain; the largest standard error on the plateau counts
+    The block size doubles as long as 12 blocks remain; the largest standard error is the plateau
     (Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989), doi:10.1063/1.457480).
 
     Parameters
@@ -93,15 +72,15 @@ def mean_with_error(series: ArrayLike) -> tuple[float, float]:
         raise ValueError(f'a standard error needs at least two samples, not {values.size}')
     levels = blocking_levels(values.size)
     errors = [_block_error(values, n_blocks, 0.0) for n_blocks in levels]
-    return float(values.mean()), errors[plateau(errors, levels)]
+    return float(values.mean()), max(errors)
 
 
 def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean:
     """Return mean and standard error of a series whose samples share the data of `memory` frames.
 
-    Blocks are at least 2 `memory` long where that leaves 12 of them, and then double up to the plateau. A
-    shorter series is cut into at most 12 blocks of at least `memory`. Either way the known
-    covariance of neighbouring blocks is put back, see `_neighbour_correction`.
+    Blocks are at least 2 `memory` long where that leaves 12 of them, and then double; the largest standard
+    error is the plateau. A shorter series is cut into at most 12 blocks of at least `memory`. Either way
+    the known covariance of neighbouring blocks is put back, see `_neighbour_correction`.
 
     Parameters
     ----------
@@ -125,7 +104,7 @@ def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean
     if series.size // (2 * memory) >= MIN_BLOCKS:
         levels = blocking_levels(series.size // (2 * memory))
     errors = [_block_error(series, n, overlap) for n in levels]
-    best = plateau(errors, levels)
+    best = int(np.argmax(errors))
     return BlockedMean(float(series.mean()), errors[best], levels[best])
 
 

@@ -150,7 +150,7 @@ def _window_in_frames(window_ps: tuple[float, float], n_frames: int, timestep_ps
     start, end = window_ps
     if not 0.0 < start < end:
         raise ValueError(f'window_ps must be increasing and positive, not {window_ps}')
-    run = (n_frames - 1) * timestep_ps
+    run = n_frames * timestep_ps
     if 10.0 * end > run * (1.0 + 1e-9):
         raise ValueError(
             f'the fit window ends at {end:g} ps, but the run is only {run:g} ps long: extend the run to '

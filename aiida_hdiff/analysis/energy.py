@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_series
-from aiida_hdiff.analysis.blocking import block_means, blocking_levels, plateau
+from aiida_hdiff.analysis.blocking import block_means, blocking_levels
 
 EV_PER_PS_IN_MEV_PER_NS = 1e6
 
@@ -31,8 +31,8 @@ def energy_drift(times_ps: ArrayLike, total_energies_eV: ArrayLike, n_atoms: int
     """Fit a straight line to the total energy.
 
     The standard error allows for the correlation of the fluctuations: the fit is repeated on block means,
-    with the block size doubling as long as 12 blocks remain, and the largest standard error on the
-    plateau is kept (blocking, Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)).
+    with the block size doubling as long as 12 blocks remain, and the largest standard error is kept
+    (blocking, Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)).
 
     Parameters
     ----------
@@ -60,9 +60,8 @@ def energy_drift(times_ps: ArrayLike, total_energies_eV: ArrayLike, n_atoms: int
         raise ValueError(f'n_atoms must be positive, not {n_atoms}')
     levels = blocking_levels(times.size)
     lines = [_line(block_means(times, n), block_means(energies, n)) for n in levels]
-    errors = [error for _, error in lines]
     unit = EV_PER_PS_IN_MEV_PER_NS / n_atoms
-    return DriftResult(lines[0][0] * unit, errors[plateau(errors, levels)] * unit)
+    return DriftResult(lines[0][0] * unit, max(error for _, error in lines) * unit)
 
 
 def _line(x: FloatArray, y: FloatArray) -> tuple[float, float]:

@@ -43,7 +43,7 @@ def comparisons(window: LagWindow, n_frames: int) -> list[tuple[LagWindow, LagWi
     if middle > window.first:
         pairs.append((LagWindow(window.first, middle), LagWindow(middle, window.last)))
     for factor in (2, 4):
-        if 10 * factor * window.last < n_frames:
+        if 10 * factor * window.last <= n_frames:
             pairs.append((window, window.stretched(factor)))
     return pairs
 

@@ -10,15 +10,18 @@ from aiida.common.folders import Folder
 from ase.data import atomic_masses, chemical_symbols
 
 from aiida_hdiff.calculations import lammps_script as script
-from aiida_hdiff.calculations.md_job import define_md, md_parameters, start_arrays, validate_md_inputs
+from aiida_hdiff.calculations.md_job import (
+    define_md,
+    md_parameters,
+    seconds_before_walltime,
+    start_arrays,
+    validate_md_inputs,
+)
 from aiida_hdiff.common.calcjob import HdiffProcessSpec, require_package, set_default_options
 from aiida_hdiff.formats.lammps import data_file, restricted_triclinic
 
 require_package('aiida_lammps', 'lammps')
 from aiida_lammps.calculations.raw import LammpsRawCalculation  # noqa: E402
-
-WALLTIME_MARGIN = 0.05
-WALLTIME_MARGIN_S = 20
 
 
 class LammpsMDCalculation(LammpsRawCalculation):  # type: ignore[misc]
@@ -40,7 +43,6 @@ class LammpsMDCalculation(LammpsRawCalculation):  # type: ignore[misc]
         del spec.outputs['results']
         define_md(spec)
         set_default_options(spec, 'hdiff.lammps_md')
-        cls._core_validator = staticmethod(spec.inputs.validator)
         spec.inputs.validator = cls.validate_inputs
 
     @classmethod
@@ -73,7 +75,7 @@ class LammpsMDCalculation(LammpsRawCalculation):  # type: ignore[misc]
             has_velocities=arrays['velocities'] is not None,
             couple_ab=bool(np.isclose(lengths[0], lengths[1])),
             checkpoint_step=None if checkpoint is None else checkpoint.step,
-            max_seconds=self._max_seconds(),
+            max_seconds=seconds_before_walltime(self.inputs.metadata.options.max_wallclock_seconds),
         )
         with folder.open(self.inputs.metadata.options.input_filename, 'w') as handle:
             handle.write(text)
@@ -92,11 +94,6 @@ class LammpsMDCalculation(LammpsRawCalculation):  # type: ignore[misc]
         )
         with folder.open(script.DATA_FILE, 'w') as handle:
             handle.write(text)
-
-    def _max_seconds(self) -> int:
-        """Wall time (s) after which LAMMPS stops by itself, before the scheduler does."""
-        limit = self.inputs.metadata.options.max_wallclock_seconds
-        return max(1, int(limit - max(WALLTIME_MARGIN * limit, min(WALLTIME_MARGIN_S, limit / 2))))
 
     def _calc_info(self) -> CalcInfo:
         codeinfo = CodeInfo()

@@ -87,7 +87,13 @@ def _integrator(parameters: MDParameters, couple_ab: bool, checkpoint_step: int 
     integrator = f'fix integrate all nph{barostat}' if barostat else 'fix integrate all nve'
     # The restart file does not hold the state of the noise: a continued run draws new noise, not the same again.
     seed = _seed(parameters.seed + (checkpoint_step or 0))
-    return [integrator, f'fix thermostat all langevin {temperature} {seed} zero yes']
+    # Not `zero yes`: it takes the same mean force from all atoms, whatever their mass, which heats hydrogen by about
+    # m(host)/(N m(H)). Removing the velocity of the centre of mass is the right projection.
+    return [
+        integrator,
+        f'fix thermostat all langevin {temperature} {seed}',
+        'fix centre all momentum 1 linear 1 1 1',
+    ]
 
 
 def _seed(seed: int) -> int:

@@ -78,7 +78,9 @@ def check_nve(trajectory: MDTrajectory, temperature: orm.Float, settings: orm.Di
         n_atoms = len(reader.numbers)
     mean, error = mean_with_error(temperatures)
     drift = energy_drift(times_ps, total, n_atoms)
-    tolerance = settings['gate']['temperature_tolerance_K'] or temperature_tolerance_K(temperature.value, n_atoms)
+    tolerance = settings['gate']['temperature_tolerance_K'] or temperature_tolerance_K(
+        temperature.value, n_atoms
+    )
     limit = settings['gate']['drift_limit_meV_per_atom_per_ns']
     return orm.Dict(
         {

@@ -73,5 +73,3 @@ def mean_energy_state(trajectory: MDTrajectory, settings: orm.Dict) -> MDState:
     energy = 0.5 * KINETIC_EV_PER_AMU_ANGSTROM2_PER_FS2 * float((masses * velocities**2).sum())
     velocities *= np.sqrt((target - potential[frame]) / energy)
     return MDState(numbers=numbers, positions=positions, velocities=velocities, cell=cell)
-
-

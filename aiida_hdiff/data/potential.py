@@ -68,7 +68,9 @@ class PotentialData(orm.Data):
         """
         super().__init__(**kwargs)
         if architecture not in ARCHITECTURES:
-            raise ValueError(f'architecture {architecture!r} is unknown: choose one of {", ".join(ARCHITECTURES)}.')
+            raise ValueError(
+                f'architecture {architecture!r} is unknown: choose one of {", ".join(ARCHITECTURES)}.'
+            )
         for index, content in enumerate(files):
             if not content:
                 raise ValueError(f'file {index} of the potential is empty: give the complete file.')
@@ -107,7 +109,9 @@ class PotentialData(orm.Data):
         text = ' '.join([pair_style, *pair_coeff])
         missing = [f'{{file{i}}}' for i in range(n_files) if f'{{file{i}}}' not in text]
         if missing:
-            raise ValueError(f'{", ".join(missing)} occurs neither in `pair_style` nor in `pair_coeff`: name every file.')
+            raise ValueError(
+                f'{", ".join(missing)} occurs neither in `pair_style` nor in `pair_coeff`: name every file.'
+            )
         if f'{{file{n_files}}}' in text:
             raise ValueError(f'`pair_coeff` names {{file{n_files}}}, but only {n_files} file(s) are given.')
         return pair_coeff
@@ -143,12 +147,16 @@ class PotentialData(orm.Data):
             try:
                 header = read_setfl(contents[0], finnis_sinclair=pair_style == 'eam/fs')
             except ValueError as error:
-                raise ValueError(f'potential file {Path(files[0]).name!r}: {error} Fetch it again.') from error
+                raise ValueError(
+                    f'potential file {Path(files[0]).name!r}: {error} Fetch it again.'
+                ) from error
             ranges = header.ranges_A
             elements = header.elements if elements is None else elements
             cutoff_A = header.cutoff_A if cutoff_A is None else cutoff_A
         if not elements:
-            raise ValueError(f'`elements` is missing: pair style {pair_style!r} does not tell which ones it covers.')
+            raise ValueError(
+                f'`elements` is missing: pair style {pair_style!r} does not tell which ones it covers.'
+            )
         node = cls(
             architecture='lammps',
             elements=elements,

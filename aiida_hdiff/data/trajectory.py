@@ -90,7 +90,11 @@ class MDTrajectory(orm.SinglefileData):
         from ase import Atoms
 
         with self.reader() as reader:
-            positions, cells, steps = reader.positions(frames=frames), reader.cells[frames], reader.steps[frames]
+            positions, cells, steps = (
+                reader.positions(frames=frames),
+                reader.cells[frames],
+                reader.steps[frames],
+            )
             energies = reader.observable('potential_energy')[frames]
             temperatures = reader.observable('temperature')[frames]
             velocities = reader.velocities(frames=frames) if reader.has_velocities else None

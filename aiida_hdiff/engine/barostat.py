@@ -23,9 +23,10 @@ def strain_basis(barostat: str, cell: Floats) -> Floats:
     Parameters
     ----------
     barostat
-        ``isotropic``, ``fixed_shape`` or ``full``, as in :class:`~aiida_hdiff.engine.parameters.MDParameters`. In
-        ``fixed_shape``, vectors that are not perpendicular keep the ratio of their lengths, because a change of
-        it would need shear or rotation; a and b also do if they are equally long.
+        ``isotropic``, ``fixed_shape`` or ``full``, as in
+        :class:`~aiida_hdiff.engine.parameters.MDParameters`. In ``fixed_shape``, vectors that are not
+        perpendicular keep the ratio of their lengths, because a change of it would need shear or rotation; a
+        and b also do if they are equally long.
     cell
         ``(3, 3)``, in Å, one vector a row.
 
@@ -35,7 +36,7 @@ def strain_basis(barostat: str, cell: Floats) -> Floats:
         ``(n, 3, 3)`` symmetric, orthonormal matrices: no combination of them rotates the cell.
     """
     if barostat == 'isotropic':
-        return np.eye(3)[None] / np.sqrt(3)
+        return np.array([np.eye(3) / np.sqrt(3)])
     if barostat == 'full':
         matrices = [np.outer(axis, axis) for axis in np.eye(3)]
         for i, j in combinations(range(3), 2):

@@ -51,7 +51,7 @@ def _chgnet(potential: Potential, with_stress: bool) -> Any:
         model = CHGNet.from_file(str(_file(potential)))
 
     class ForcesCalculator(CHGNetCalculator):  # type: ignore[misc]
-        """CHGNet without magnetic moments, and with the stress, a second gradient, only where it is needed."""
+        """CHGNet without magnetic moments; the stress, a second gradient, only where it is needed."""
 
         def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
             task = 'efs' if with_stress else 'ef'
@@ -128,8 +128,8 @@ def build_calculator(potential: Potential, *, with_stress: bool, threads: int) -
     except ModuleNotFoundError as error:
         raise EngineError(
             MISSING_PACKAGE,
-            f'the architecture {name} needs the package {error.name}, which is not installed on this machine: '
-            f'pip install "aiida-hdiff[{name}]".',
+            f'the architecture {name} needs the package {error.name}, which is not installed '
+            f'on this machine: pip install "aiida-hdiff[{name}]".',
         ) from error
     except Exception as error:
         model = potential.file or potential.options.get('model_name') or 'the default'

@@ -1,9 +1,10 @@
 """One reversible integrator for all ensembles: velocity Verlet, with thermostat and barostat around it.
 
 Without thermostat and barostat it is velocity Verlet (NVE). The splitting of a step is that of Martyna,
-Tuckerman, Tobias and Klein, Mol. Phys. 87, 1117 (1996), 10.1080/00268979600100761, as in ASE's ``MTKNPT``; the
-thermostats stand where its Nosé-Hoover chains do. ASE's own integrators are not used because they count 3N
-thermal velocities where 3N-3 are free, and cannot be continued from a checkpoint; the tests compare with them.
+Tuckerman, Tobias and Klein, Mol. Phys. 87, 1117 (1996), 10.1080/00268979600100761, as in ASE's ``MTKNPT``;
+Langevin thermostats stand where its Nosé-Hoover chains do. ASE's own integrators are not used because they
+count 3N thermal velocities where 3N-3 are free, and cannot be continued from a checkpoint; the tests compare
+with them.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class Integrator:
 
     @property
     def state(self) -> dict[str, Floats]:
-        """Variables of thermostat and barostat: what a restart needs beside the atoms and the random numbers."""
+        """Variables of thermostat and barostat; with atoms and random numbers all that a restart needs."""
         state: dict[str, Floats] = {}
         if self._thermostat is not None:
             state['thermostat'] = self._thermostat.state

@@ -1,7 +1,7 @@
 """A molecular dynamics stage, from its input to its files in the working directory.
 
-Files written: ``frames.bin`` (see :mod:`aiida_hdiff.formats.frame_stream`), ``progress.json`` about once a second,
-``checkpoint.npz``, and at the end ``final.npz`` (a checkpoint, too) or ``exploded.npz``.
+Files written: ``frames.bin`` (see :mod:`aiida_hdiff.formats.frame_stream`), ``progress.json`` about once a
+second, ``checkpoint.npz``, and at the end ``final.npz`` (a checkpoint, too) or ``exploded.npz``.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class Stage:
         except Exception as error:
             raise EngineError(
                 MODEL_NOT_LOADED,
-                f'{self._job.potential.architecture} cannot describe the structure: {type(error).__name__}: {error}',
+                f'{self._job.potential.architecture} cannot describe the structure: '
+                f'{type(error).__name__}: {error}',
             ) from error
         begun = reported = monotonic()
         with FrameStreamWriter(FRAMES, len(system.positions), velocities=parameters.velocities) as frames:

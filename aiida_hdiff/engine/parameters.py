@@ -22,8 +22,8 @@ class MDParameters:
     ensemble
         ``npt``, ``nvt`` or ``nve``.
     temperature_K
-        Target temperature; the start of the ramp if ``temperature_end_K`` is given. In an NVE stage it only sets
-        the initial velocities, and only if the stage starts from a structure without velocities.
+        Target temperature; the start of the ramp if ``temperature_end_K`` is given. In an NVE stage it only
+        sets the initial velocities, and only if the stage starts from a structure without velocities.
     steps, timestep_fs
         Number and length (fs) of the time steps.
     output_interval
@@ -37,8 +37,8 @@ class MDParameters:
     thermostat, thermostat_time_fs
         ``langevin`` or ``nose_hoover``, and its relaxation time (fs), the inverse of the Langevin friction.
     barostat, barostat_time_fs
-        ``isotropic`` (volume only: angles and length ratios kept), ``fixed_shape`` (angles kept, lengths free, with
-        a and b coupled when they start equal) or ``full`` (all six), and its relaxation time (fs).
+        ``isotropic`` (volume only: angles and length ratios kept), ``fixed_shape`` (angles kept, lengths free,
+        with a and b coupled when they start equal) or ``full`` (all six), and its relaxation time (fs).
     checkpoint_interval
         Steps between checkpoints; a multiple of ``output_interval``.
     velocities

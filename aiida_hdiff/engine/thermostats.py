@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Fourth-order Suzuki-Yoshida weights: H. Yoshida, Phys. Lett. A 150, 262 (1990), 10.1016/0375-9601(90)90092-3.
+# Suzuki-Yoshida weights, fourth order: Yoshida, Phys. Lett. A 150, 262 (1990), 10.1016/0375-9601(90)90092-3.
 _OUTER = 1 / (2 - 2 ** (1 / 3))
 SUZUKI_YOSHIDA = (_OUTER, 1 - 2 * _OUTER, _OUTER)
 CHAIN_LENGTH = 3

@@ -32,7 +32,9 @@ Floats = NDArray[np.float64]
 def _quantise(values: Floats, quantum: float) -> NDArray[np.int32]:
     scaled = np.rint(values / quantum)
     if not np.all(np.abs(scaled) < 2**31 - 1):
-        raise ValueError(f'a value is not finite or beyond {2**31 * quantum:.0f}, the range of the trajectory file.')
+        raise ValueError(
+            f'a value is not finite or beyond {2**31 * quantum:.0f}, the range of the trajectory file.'
+        )
     return scaled.astype(np.int32)
 
 
@@ -52,7 +54,12 @@ class TrajectoryWriter:
     """
 
     def __init__(
-        self, target: str | Path | BinaryIO, numbers: ArrayLike, *, timestep_fs: float, velocities: bool = False
+        self,
+        target: str | Path | BinaryIO,
+        numbers: ArrayLike,
+        *,
+        timestep_fs: float,
+        velocities: bool = False,
     ) -> None:
         self._file = h5py.File(target, 'w')
         numbers = np.asarray(numbers, dtype=np.int32)
@@ -84,7 +91,9 @@ class TrajectoryWriter:
         for name, unit in zip(OBSERVABLES, ('eV', 'eV', 'K', 'eV/angstrom^3'), strict=True):
             self._extendable(f'observables/{name}/value', (), np.float64, {'unit': unit})
 
-    def _extendable(self, name: str, shape: tuple[int, ...], dtype: Any, attributes: Mapping[str, Any]) -> Any:
+    def _extendable(
+        self, name: str, shape: tuple[int, ...], dtype: Any, attributes: Mapping[str, Any]
+    ) -> Any:
         chunk = (BLOCK_FRAMES, *((min(CHUNK_ATOMS, shape[0]), *shape[1:]) if shape else ()))
         dataset = self._file.create_dataset(
             name, shape=(0, *shape), maxshape=(None, *shape), chunks=chunk, dtype=dtype,
@@ -128,7 +137,12 @@ class TrajectoryWriter:
             vectors.append(np.asarray(velocities, dtype=np.float64))
         quantised = [_quantise(v, q) for v, q in zip(vectors, self._vectors.values(), strict=True)]
         scalars = [np.asarray(observables[name], dtype=np.float64) for name in OBSERVABLES]
-        frames = (np.asarray(steps, dtype=np.int64), np.asarray(cells, dtype=np.float64), *scalars, *quantised)
+        frames = (
+            np.asarray(steps, dtype=np.int64),
+            np.asarray(cells, dtype=np.float64),
+            *scalars,
+            *quantised,
+        )
         self._pending.append(frames)
         self._n_pending += len(frames[0])
         if self._n_pending >= BLOCK_FRAMES:

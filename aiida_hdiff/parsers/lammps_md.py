@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 from numpy.typing import NDArray
 
 from aiida_hdiff.calculations import lammps_script as script
@@ -27,26 +24,13 @@ from aiida_hdiff.formats.lammps import (
     restricted_triclinic,
 )
 from aiida_hdiff.formats.trajectory import TrajectoryWriter
+from aiida_hdiff.parsers.md_base import MDParserBase
 
 
-class LammpsMDParser(Parser):
+class LammpsMDParser(MDParserBase):
     """Turn the dumps of a run, complete or not, into a trajectory and a state."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Parse; every branch ends in an exit code."""
-        folder = kwargs.get('retrieved_temporary_folder')
-        if folder is None:
-            return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason='nothing was retrieved.')
-        try:
-            return self._parse(Path(folder))
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                return self.exit_codes.ERROR_NO_SPACE.format(reason=str(error.strerror))
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error.strerror or error))
-        except ValueError as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error))
-
-    def _parse(self, folder: Path) -> ExitCode | None:
+    def parse_folder(self, folder: Path) -> ExitCode | None:
         name = self.node.get_option('output_filename')
         if name not in self.retrieved.list_object_names():
             return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason=f'{name} is not there.')
@@ -56,22 +40,14 @@ class LammpsMDParser(Parser):
         _, rotation = restricted_triclinic(start['cell'])
 
         finished = any(mark.startswith(script.FINISHED_MARK) for mark in screen.marks)
-        state = self._final_state(folder, start, rotation) if finished else self._checkpoint(folder, start, rotation)
+        state = (
+            self._final_state(folder, start, rotation)
+            if finished
+            else self._checkpoint(folder, start, rotation)
+        )
         last_step = -1 if state is None else state.step
         frames = self._store_trajectory(folder, last_step, start, rotation)
-        self.out(
-            'results',
-            orm.Dict(
-                {
-                    'engine': 'lammps',
-                    'engine_version': screen.version,
-                    'steps': parameters.steps,
-                    'last_step': max(last_step, 0),
-                    'n_frames': frames,
-                    'finished': finished and last_step == parameters.steps,
-                }
-            ),
-        )
+        self.out_results('lammps', screen.version, last_step, frames)
         failure = self._failure(screen, finished)
         if failure is not None:
             if state is not None and screen.halted:
@@ -92,7 +68,9 @@ class LammpsMDParser(Parser):
             return codes.ERROR_EXPLODED.format(reason='the temperature rose above its limit.')
         if screen.error is None:
             if not finished and screen.version is None:
-                return codes.ERROR_OUTPUT_MISSING.format(reason='LAMMPS did not start: see the scheduler output.')
+                return codes.ERROR_OUTPUT_MISSING.format(
+                    reason='LAMMPS did not start: see the scheduler output.'
+                )
             return None
         error = screen.error
         lowered = error.lower()
@@ -118,7 +96,7 @@ class LammpsMDParser(Parser):
         dump = folder / script.CHECKPOINT_DUMP
         if not dump.is_file():
             return None
-        first = self.node.inputs.checkpoint.step if 'checkpoint' in self.node.inputs else 0
+        first = self.first_step(default=0)
         restarts = {
             int(path.name.split('.')[1]): path
             for path in folder.glob(script.CHECKPOINT_RESTARTS)
@@ -138,7 +116,7 @@ class LammpsMDParser(Parser):
         dump, series_file = folder / script.TRAJECTORY_FILE, folder / script.SERIES_FILE
         if last_step < 0 or not dump.is_file() or not series_file.is_file():
             return 0
-        after = self.node.inputs.checkpoint.step if 'checkpoint' in self.node.inputs else -1
+        after = self.first_step(default=-1)
         series = read_time_series(series_file)
         parameters = md_parameters(self.node.inputs)
         count = 0

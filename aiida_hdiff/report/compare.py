@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiida_hdiff.literature import LiteratureValue
-from aiida_hdiff.report.study import PotentialResult, Study
+from aiida_hdiff.report.study import PotentialResult
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,6 @@ class Comparison:
 
     Attributes
     ----------
-    potential : str
-        Label of the potential.
     value : LiteratureValue
         The published value.
     energy_difference_eV : float or None
@@ -33,7 +32,6 @@ class Comparison:
         Whether that temperature lies outside the computed or outside the published range.
     """
 
-    potential: str
     value: LiteratureValue
     energy_difference_eV: float | None
     energy_distance_sigma: float | None
@@ -43,25 +41,22 @@ class Comparison:
     extrapolated: bool
 
 
-def compare(study: Study) -> tuple[Comparison, ...]:
-    """Compare every potential that has a fit with every published value.
+def compare(potential: PotentialResult, values: Sequence[LiteratureValue]) -> tuple[Comparison, ...]:
+    """Compare the fit of one potential with published values.
 
     Parameters
     ----------
-    study : Study
-        The study.
+    potential : PotentialResult
+        The potential.
+    values : sequence of LiteratureValue
+        The published values.
 
     Returns
     -------
     tuple of Comparison
-        Potentials in the order of the study, values in the order of its literature.
+        In the order of the values; empty without a fit.
     """
-    return tuple(
-        _compare_one(potential, value)
-        for potential in study.potentials
-        if potential.has_fit
-        for value in study.literature
-    )
+    return tuple(_compare_one(potential, value) for value in values) if potential.has_fit else ()
 
 
 def _compare_one(potential: PotentialResult, value: LiteratureValue) -> Comparison:
@@ -78,10 +73,9 @@ def _compare_one(potential: PotentialResult, value: LiteratureValue) -> Comparis
     temperature, extrapolated = _common_temperature(potential, value)
     coefficient_ratio = None
     if temperature is not None:
-        published = value.coefficient(temperature) if value.has_coefficient else value.point and value.point[1]
-        coefficient_ratio = potential.predict(temperature)[0] / published if published else None
+        published = _published_coefficient(value, temperature)
+        coefficient_ratio = potential.predict(temperature)[0] / published
     return Comparison(
-        potential=potential.label,
         value=value,
         energy_difference_eV=difference,
         energy_distance_sigma=distance,
@@ -115,6 +109,13 @@ def _common_temperature(potential: PotentialResult, value: LiteratureValue) -> t
     if low > published_high:
         return float(round(low)), True
     return _harmonic_middle(max(low, published_low), min(high, published_high)), False
+
+
+def _published_coefficient(value: LiteratureValue, temperature_K: float) -> float:
+    """Return the published D in m²/s from the law, else the single published point."""
+    if value.point is not None and not value.has_coefficient:
+        return value.point[1]
+    return value.coefficient(temperature_K)
 
 
 def _harmonic_middle(low: float, high: float) -> float:

@@ -16,7 +16,15 @@ from aiida_hdiff.report.study import Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ['arrhenius_figure', 'figure_bytes', 'make_figures', 'msd_figure', 'nve_figure', 'rdf_figure', 'save_figures']
+__all__ = [
+    'arrhenius_figure',
+    'figure_bytes',
+    'make_figures',
+    'msd_figure',
+    'nve_figure',
+    'rdf_figure',
+    'save_figures',
+]
 
 _METADATA: dict[str, dict[str, str | None]] = {
     'svg': {'Date': None, 'Creator': None},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -55,9 +55,8 @@ def results_json(study: Study) -> dict[str, Any]:
         'is_demonstration': study.is_demonstration,
         'demonstration_text': study.demonstration_text,
         'warnings': study.warnings,
-        'potentials': [_potential(potential) for potential in study.potentials],
+        'potentials': [_potential(potential, study.literature) for potential in study.potentials],
         'literature': [_literature(value) for value in study.literature],
-        'comparison': [_comparison(row) for row in compare(study)],
         'provenance': {
             'workchain_uuid': provenance.workchain_uuid,
             'workchain_pk': provenance.workchain_pk,
@@ -81,7 +80,7 @@ def _clean(value: Any) -> Any:
     return number if math.isfinite(number) else None
 
 
-def _potential(potential: PotentialResult) -> dict[str, Any]:
+def _potential(potential: PotentialResult, literature: Sequence[LiteratureValue]) -> dict[str, Any]:
     """Return one entry of ``potentials``."""
     return {
         'label': potential.label,
@@ -99,6 +98,7 @@ def _potential(potential: PotentialResult) -> dict[str, Any]:
         'inflated': potential.inflated,
         'missing': [{'temperature_K': kelvin, 'reason': reason} for kelvin, reason in potential.missing],
         'temperatures': [_temperature(result) for result in potential.temperatures],
+        'comparison': [_comparison(row) for row in compare(potential, literature)],
     }
 
 
@@ -147,9 +147,8 @@ def _literature(value: LiteratureValue) -> dict[str, Any]:
 
 
 def _comparison(row: Comparison) -> dict[str, Any]:
-    """Return one entry of ``comparison``."""
+    """Return one entry of the ``comparison`` of a potential."""
     return {
-        'potential': row.potential,
         'literature_key': row.value.key,
         'energy_difference_eV': row.energy_difference_eV,
         'energy_distance_sigma': row.energy_distance_sigma,

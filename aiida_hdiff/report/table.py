@@ -35,13 +35,11 @@ def results_table(study: Study) -> str:
         lines += _wrapped('DEMONSTRATION: ', study.demonstration_text or 'not for use as a result.')
     for warning in study.warnings:
         lines += _wrapped('Warning: ', warning)
-    comparisons = compare(study)
     for potential in study.potentials:
         lines += ['', f'{potential.label} ({potential.architecture})']
         lines += _temperature_lines(potential)
-        lines += [line for text in fit_sentences(potential) for line in _wrapped('  ', text)]
-        rows = [row for row in comparisons if row.potential == potential.label]
-        lines += _comparison_lines(rows)
+        lines += _fit_lines(potential)
+        lines += _comparison_lines(compare(potential, study.literature))
     if not study.potentials:
         lines += ['', 'No potential has given a result.']
     return '\n'.join(lines) + '\n'
@@ -70,29 +68,53 @@ def coefficient_text(result: TemperatureResult, *, plain: bool = False) -> str:
     return MISSING
 
 
-def fit_sentences(potential: PotentialResult) -> list[str]:
-    """Return what to say about the Arrhenius fit of one potential, one sentence a line."""
-    sentences = []
+def fit_notes(potential: PotentialResult) -> list[str]:
+    """Return what to say about the quality of the Arrhenius fit and what it leaves out.
+
+    Parameters
+    ----------
+    potential : PotentialResult
+        The potential.
+
+    Returns
+    -------
+    list of str
+        Sentences without a full stop.
+    """
+    notes = []
+    if not potential.has_fit:
+        resolved = {result.temperature_K for result in potential.temperatures if result.status == 'resolved'}
+        notes.append(f'No Arrhenius fit: D is resolved at {plural(len(resolved), "temperature")}')
+    elif potential.chi2 is not None and potential.dof is not None:
+        quality = f'χ² = {potential.chi2:.1f} for {plural(potential.dof, "degree")} of freedom'
+        if potential.dof <= 1:
+            quality += ': too few results to judge the fit'
+        if potential.inflated:
+            quality += '; the errors include the factor √(χ²/degrees of freedom)'
+        notes.append(quality)
+    if potential.missing:
+        missing = '; '.join(f'{kelvin:g} K ({reason})' for kelvin, reason in potential.missing)
+        notes.append(f'Not in the fit: {missing}')
+    return notes
+
+
+def _fit_lines(potential: PotentialResult) -> list[str]:
+    """Return Ea and D0 with the notes on the fit."""
+    sentences = fit_notes(potential)
     if potential.has_fit:
         energy = measurement(potential.activation_energy_eV, potential.activation_energy_error_eV)
         text = f'Ea = {energy} eV, D0 = {scientific(potential.prefactor_m2_s, plain=True)} m²/s'
-        if potential.log_prefactor_error is not None:
-            text += f' (1σ: a factor of {math.exp(potential.log_prefactor_error):.2f})'
-        sentences.append(text)
-        if potential.chi2 is not None and potential.dof is not None:
-            quality = f'χ² = {potential.chi2:.1f} for {plural(potential.dof, "degree")} of freedom'
-            if potential.dof <= 1:
-                quality += ': too few temperatures to judge the fit'
-            if potential.inflated:
-                quality += '; the errors include the factor √(χ²/degrees of freedom)'
-            sentences.append(quality)
-    else:
-        resolved = {result.temperature_K for result in potential.temperatures if result.status == 'resolved'}
-        sentences.append(f'No Arrhenius fit: D is resolved at {plural(len(resolved), "temperature")}')
-    if potential.missing:
-        missing = '; '.join(f'{kelvin:g} K ({reason})' for kelvin, reason in potential.missing)
-        sentences.append(f'Not in the fit: {missing}')
-    return sentences
+        factor = prefactor_factor(potential)
+        sentences.insert(0, f'{text} ({factor})' if factor else text)
+    return [line for sentence in sentences for line in _wrapped('  ', sentence)]
+
+
+def prefactor_factor(potential: PotentialResult) -> str:
+    """Return the standard error of ln D0 as a factor, or an empty text."""
+    error = potential.log_prefactor_error
+    if error is None or not math.isfinite(error):
+        return ''
+    return f'1σ: a factor of {math.exp(error):.2f}'
 
 
 def _temperature_lines(potential: PotentialResult) -> list[str]:
@@ -125,7 +147,7 @@ def _comparison_lines(rows: Sequence[Comparison]) -> list[str]:
         value = row.value
         body.append(
             [
-                textwrap.shorten(published_label(value), 50, placeholder='…'),
+                published_label(value),
                 measurement(value.activation_energy_eV, value.activation_energy_error_eV),
                 scientific(value.prefactor_m2_s, plain=True),
                 MISSING if row.energy_difference_eV is None else f'{row.energy_difference_eV:+.3f}',
@@ -157,7 +179,9 @@ def _aligned(header: list[str], rows: list[list[str]]) -> list[str]:
     """Return rows as aligned columns, indented by two."""
     table = [header, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    lines = ['  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+    lines = [
+        '  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table
+    ]
     lines.insert(1, '  ' + '  '.join('-' * width for width in widths))
     return [line.rstrip() for line in lines]
 

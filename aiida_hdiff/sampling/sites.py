@@ -16,8 +16,8 @@ HYDROGEN = 1
 SAME_SPHERE = 1.3
 """Two Delaunay tetrahedra belong to one polyhedron if the far corner of each is within this factor of the
 radius of the other's circumsphere. The factor is 1 inside an ideal octahedron, and at least 1.6 between
-neighbouring polyhedra of fcc, hcp and bcc. With a value in between, random displacements of 0.08 Å per axis lose no site;
-with larger ones some of the sites are too distorted to be found."""
+neighbouring polyhedra of fcc, hcp and bcc. With a value in between, random displacements of 0.08 Å per axis
+lose no site; with larger ones some of the sites are too distorted to be found."""
 PADDING = 4.0
 """Width of the layer of periodic images around the cell, in units of the cube root of the volume per atom."""
 JOGGLE = 1e-4
@@ -150,8 +150,7 @@ def find_interstitial_sites(atoms: Atoms) -> list[InterstitialSite]:
 
     The sites are the polyhedra of the periodic Delaunay tessellation of the host atoms; tetrahedra with a
     common circumsphere form an octahedron, and so do four tetrahedra around one edge (bcc). An fcc or hcp
-    crystal has 1 octahedral and 2 tetrahedral sites per atom, bcc 3 and 6; displaced and strained crystals keep
-    them.
+    crystal has 1 octahedral and 2 tetrahedral sites per atom, bcc 3 and 6, also when displaced and strained.
 
     Parameters
     ----------

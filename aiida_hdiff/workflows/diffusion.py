@@ -27,7 +27,9 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         """Declare ports, outline and exit codes."""
         super().define(spec)
         spec.input('structure', valid_type=orm.StructureData, help='Host crystal with hydrogen in it.')
-        spec.input_namespace('potentials', valid_type=PotentialData, dynamic=True, help='Potentials by label.')
+        spec.input_namespace(
+            'potentials', valid_type=PotentialData, dynamic=True, help='Potentials by label.'
+        )
         spec.input_namespace(
             'codes', valid_type=orm.AbstractCode, dynamic=True,
             help='Engines: `lammps` for LAMMPS pair styles, `engine` for the ASE calculators.',
@@ -61,12 +63,18 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         spec.output_namespace(
             'diffusivities', valid_type=DiffusivityData, dynamic=True, help='D by potential and run.'
         )
-        spec.output_namespace('arrhenius', valid_type=ArrheniusData, dynamic=True, help='Ea and D0 by potential.')
-        spec.exit_code(
-            510, 'ERROR_NO_ARRHENIUS', message='Fewer than two temperatures gave a resolved diffusivity for {potentials}.'
+        spec.output_namespace(
+            'arrhenius', valid_type=ArrheniusData, dynamic=True, help='Ea and D0 by potential.'
         )
         spec.exit_code(
-            710, 'WARNING_RUNS_MISSING', message='Finished, but without {missing}: the Arrhenius fits leave them out.'
+            510,
+            'ERROR_NO_ARRHENIUS',
+            message='Fewer than two temperatures gave a resolved diffusivity for {potentials}.',
+        )
+        spec.exit_code(
+            710,
+            'WARNING_RUNS_MISSING',
+            message='Finished, but without {missing}: the Arrhenius fits leave them out.',
         )
 
     @classmethod
@@ -78,7 +86,9 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             name = _engine_name(potential)
             code = value.get('codes', {}).get(name)
             if code is None:
-                return f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
+                return (
+                    f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
+                )
             if CODE_PLUGINS.get(code.default_calc_job_plugin) != name:
                 return (
                     f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give a code whose default plugin is '
@@ -204,7 +214,11 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         builder.codes = dict(codes)
         builder.temperatures = orm.List(list(temperatures_K))
         builder.settings = orm.Dict(cls.get_protocol_settings(protocol, overrides))
-        builder.seed, builder.replicas, builder.max_concurrent = orm.Int(seed), orm.Int(replicas), max_concurrent
+        builder.seed, builder.replicas, builder.max_concurrent = (
+            orm.Int(seed),
+            orm.Int(replicas),
+            max_concurrent,
+        )
         if options:
             builder.options = options
         return builder

@@ -43,7 +43,9 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             validator=lambda value, _: settings_error(value.get_dict()),
             help='Settings of the stages and the analysis, as a protocol gives them.',
         )  # fmt: skip
-        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of all random numbers.')
+        spec.input(
+            'seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of all random numbers.'
+        )
         spec.input(
             'replica', valid_type=orm.Int, serializer=orm.to_aiida_type, default=lambda: orm.Int(0),
             help='Number of the replica: runs that differ in it share no random numbers.',
@@ -74,13 +76,19 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         spec.exit_code(432, 'ERROR_NVT_FAILED', message='The NVT stage failed: {message}')
         spec.exit_code(433, 'ERROR_NVE_FAILED', message='The NVE stage failed: {message}')
         spec.exit_code(
-            501, 'ERROR_TEMPERATURE', message='The mean NVE temperature stays {mean:.1f} K where {target:.1f} K was asked.'
+            501,
+            'ERROR_TEMPERATURE',
+            message='The mean NVE temperature stays {mean:.1f} K where {target:.1f} K was asked.',
         )
-        spec.exit_code(502, 'ERROR_DRIFT', message='The energy drifts by {drift:.3g} meV/atom/ns at half the time step.')
+        spec.exit_code(
+            502, 'ERROR_DRIFT', message='The energy drifts by {drift:.3g} meV/atom/ns at half the time step.'
+        )
 
     @classmethod
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
-        return system_error(value['structure'], {'potential': value['potential']}, value['settings'].get_dict())
+        return system_error(
+            value['structure'], {'potential': value['potential']}, value['settings'].get_dict()
+        )
 
     def setup(self) -> None:
         """Start with the time step of the settings."""
@@ -146,7 +154,9 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
                 return self.exit_codes.ERROR_DRIFT.format(drift=drift)
             self.ctx.halved = True
             self.ctx.timestep_fs /= 2
-            self.report(f'NVE energy drifts by {drift:.3g} meV/atom/ns: repeat with {self.ctx.timestep_fs} fs')
+            self.report(
+                f'NVE energy drifts by {drift:.3g} meV/atom/ns: repeat with {self.ctx.timestep_fs} fs'
+            )
         elif not check['temperature_accepted']:
             mean, target = check['mean_temperature_K'], self.inputs.temperature.value
             if self.ctx.reequilibrated:
@@ -167,7 +177,10 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             settings,
             metadata={'call_link_label': 'diffusivity'},
         )
-        self.out('rdf', radial_distributions(stage.outputs.trajectory, settings, metadata={'call_link_label': 'rdf'}))
+        self.out(
+            'rdf',
+            radial_distributions(stage.outputs.trajectory, settings, metadata={'call_link_label': 'rdf'}),
+        )
         self.out('diffusivity', outputs['diffusivity'])
         self.out('msd', outputs['msd'])
         self.out('trajectory', stage.outputs.trajectory)

@@ -65,7 +65,10 @@ def arrhenius_figure(study: Study) -> Figure:
 
 def _temperature_axis(study: Study) -> FloatArray:
     """Return the temperatures of the abscissa in K, evenly spaced in 1/T, with a margin."""
-    used = [item.plot_temperature_K for one in study.potentials for item in one.temperatures] or [300.0, 1000.0]
+    used = [item.plot_temperature_K for one in study.potentials for item in one.temperatures] or [
+        300.0,
+        1000.0,
+    ]
     low, high = 1.0 / max(used), 1.0 / min(used)
     margin = 0.07 * (high - low) or 0.1 * low
     axis: FloatArray = 1.0 / np.linspace(low - min(margin, 0.5 * low), high + margin, 200)

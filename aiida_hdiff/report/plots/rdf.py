@@ -62,10 +62,17 @@ def rdf_figure(study: Study) -> Figure | None:
         for pair, row in zip(pairs, grid, strict=True):
             for axes in row:
                 if not axes.lines:
-                    axes.text(0.5, 0.5, 'not in this system', transform=axes.transAxes, ha='center', color='#777777')
+                    axes.text(
+                        0.5, 0.5, 'not in this system', transform=axes.transAxes, ha='center', color='#777777'
+                    )
                 axes.axhline(1.0, color='#aaaaaa', linewidth=0.6, linestyle='--', zorder=0)
                 axes.text(
-                    0.97, 0.86, plain(pair), transform=axes.transAxes, horizontalalignment='right', weight='bold'
+                    0.97,
+                    0.86,
+                    plain(pair),
+                    transform=axes.transAxes,
+                    horizontalalignment='right',
+                    weight='bold',
                 )
                 axes.set_xlim(left=0.0)
             row[0].set_ylim(bottom=0.0)

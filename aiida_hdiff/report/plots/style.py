@@ -151,7 +151,9 @@ def thinned(*arrays: FloatArray, logarithmic: bool = False) -> list[FloatArray]:
 def temperature_legend(figure: Figure, colours: dict[float, Any], columns: int = 5) -> None:
     """Put one legend of the temperatures below the panels."""
     lines = require('matplotlib.lines')
-    handles = [lines.Line2D([], [], color=colour, label=f'{kelvin:g} K') for kelvin, colour in colours.items()]
+    handles = [
+        lines.Line2D([], [], color=colour, label=f'{kelvin:g} K') for kelvin, colour in colours.items()
+    ]
     if not handles:
         return
     figure.legend(

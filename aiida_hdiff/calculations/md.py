@@ -1,0 +1,98 @@
+"""Molecular dynamics with ASE integrators, by `hdiff-engine md`."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob
+
+from aiida_hdiff.calculations.md_job import (
+    define_md,
+    md_parameters,
+    seconds_before_walltime,
+    start_arrays,
+    validate_md_inputs,
+)
+from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+
+INPUT_FILE = 'md.json'
+START_FILE = 'start.npz'
+START_CHECKPOINT_FILE = 'start_checkpoint.npz'
+FRAMES_FILE = 'frames.bin'
+CHECKPOINT_FILE = 'checkpoint.npz'
+FINAL_FILE = 'final.npz'
+EXPLODED_FILE = 'exploded.npz'
+STATUS_FILE = 'status.json'
+
+
+class MDCalculation(CalcJob):
+    """One stage of molecular dynamics with an ASE calculator: CHGNet, MACE, EMT, Lennard-Jones.
+
+    The input file is generated from the inputs and pinned by regression tests: whoever changes it raises
+    `CACHE_VERSION`.
+    """
+
+    _spec_class = HdiffProcessSpec
+    CACHE_VERSION = 1
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Declare the ports."""
+        super().define(spec)
+        define_md(spec)
+        set_default_options(spec, 'hdiff.md')
+        spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
+        spec.inputs.validator = cls.validate_inputs
+
+    @classmethod
+    def validate_inputs(cls, value: dict[str, Any], _port: Any) -> str | None:
+        """Return what is wrong with the inputs as a whole, or ``None``."""
+        potential = value.get('potential')
+        if potential is not None and potential.architecture == 'lammps':
+            return '`potential` is a LAMMPS pair style, which the ASE engine cannot run: use the `hdiff.lammps_md` job.'
+        return validate_md_inputs(value)
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Write the settings and the starting point."""
+        options, potential = self.inputs.metadata.options, self.inputs.potential
+        checkpoint = self.inputs.get('checkpoint', None)
+        settings = {
+            'parameters': md_parameters(self.inputs).as_dict(),
+            'potential': {
+                'architecture': potential.architecture,
+                'file': potential.file_names[0] if potential.file_names else None,
+                'options': potential.options,
+            },
+            'start': START_FILE,
+            'checkpoint': None if checkpoint is None else START_CHECKPOINT_FILE,
+            'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
+            'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
+        }
+        with folder.open(INPUT_FILE, 'w') as handle:
+            json.dump(settings, handle, indent=1, sort_keys=True)
+        arrays = {key: value for key, value in start_arrays(self.inputs).items() if value is not None}
+        with folder.open(START_FILE, 'wb') as handle:
+            stream = io.BytesIO()
+            np.savez(stream, pbc=np.array([True] * 3), **arrays)
+            handle.write(stream.getvalue())
+        if checkpoint is not None:
+            with folder.open(START_CHECKPOINT_FILE, 'wb') as handle:
+                handle.write(checkpoint.checkpoint)
+
+        codeinfo = CodeInfo()
+        codeinfo.code_uuid = self.inputs.code.uuid
+        codeinfo.cmdline_params = ['md', INPUT_FILE]
+        codeinfo.stdout_name = options.output_filename
+        codeinfo.join_files = True
+        calcinfo = CalcInfo()
+        calcinfo.codes_info = [codeinfo]
+        calcinfo.local_copy_list = [(potential.uuid, name, name) for name in potential.file_names]
+        calcinfo.provenance_exclude_list = [START_FILE, START_CHECKPOINT_FILE]
+        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE]
+        calcinfo.retrieve_temporary_list = [FRAMES_FILE, CHECKPOINT_FILE, FINAL_FILE, EXPLODED_FILE]
+        return calcinfo

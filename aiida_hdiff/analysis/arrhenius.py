@@ -144,14 +144,10 @@ def _check(
     if np.any(errors <= 0.0):
         raise ValueError(f'standard errors must be positive, not {errors.min():g} m²/s')
     if np.any(temperature_errors < 0.0):
-        raise ValueError(
-            f'errors of the temperature must not be negative, not {temperature_errors.min():g} K'
-        )
+        raise ValueError(f'errors of the temperature must not be negative, not {temperature_errors.min():g} K')
 
 
-def _weighted_line(
-    design: FloatArray, y: FloatArray, variance: FloatArray
-) -> tuple[FloatArray, FloatArray, float]:
+def _weighted_line(design: FloatArray, y: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray, float]:
     """Return parameters, covariance and chi2 of weighted linear least squares."""
     sigma = np.sqrt(variance)
     q, r = np.linalg.qr(design / sigma[:, None])

@@ -83,9 +83,7 @@ def radial_distribution(
         raise ValueError(f'r_max must be positive, not {r_max}')
     if bins < 1:
         raise ValueError(f'bins must be positive, not {bins}')
-    members: dict[int, NDArray[np.intp]] = {
-        int(z): np.flatnonzero(elements == z) for z in np.unique(elements)
-    }
+    members: dict[int, NDArray[np.intp]] = {int(z): np.flatnonzero(elements == z) for z in np.unique(elements)}
     for z in {z for pair in pairs for z in pair}:
         if z not in members:
             raise ValueError(f'no atom has the atomic number {z}')
@@ -163,9 +161,7 @@ def _histogram(
     r_max: float,
     bins: int,
 ) -> FloatArray:
-    x, y, z = (
-        separation[axis] + np.float32(shift[axis]) if shift[axis] else separation[axis] for axis in range(3)
-    )
+    x, y, z = (separation[axis] + np.float32(shift[axis]) if shift[axis] else separation[axis] for axis in range(3))
     m = metric[:, :, :, None]
     squared = x * (m[:, 0, 0] * x + 2.0 * m[:, 0, 1] * y + 2.0 * m[:, 0, 2] * z)
     squared += y * (m[:, 1, 1] * y + 2.0 * m[:, 1, 2] * z)

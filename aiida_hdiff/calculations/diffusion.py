@@ -76,10 +76,7 @@ def diffusivity_from_trajectory(
 
 def _mean_positions(reader: Any, atoms: Any) -> Any:
     """Return the mean position (Å) of some atoms in each frame, shape (n_frames, 3), with bounded memory."""
-    means = [
-        reader.positions(atoms, slice(start, start + 1000)).mean(axis=1)
-        for start in range(0, len(reader), 1000)
-    ]
+    means = [reader.positions(atoms, slice(start, start + 1000)).mean(axis=1) for start in range(0, len(reader), 1000)]
     return np.concatenate(means)
 
 

@@ -19,9 +19,7 @@ WALLTIME_MARGIN_S = 20
 
 def define_md(spec: Any) -> None:
     """Declare the ports of a molecular dynamics job."""
-    spec.input(
-        'structure', valid_type=orm.StructureData, help='Atoms, and where they start if no state is given.'
-    )
+    spec.input('structure', valid_type=orm.StructureData, help='Atoms, and where they start if no state is given.')
     spec.input('potential', valid_type=PotentialData, help='Potential that moves the atoms.')
     spec.input(
         'parameters',
@@ -30,39 +28,25 @@ def define_md(spec: Any) -> None:
         validator=_validate_parameters,
         help='Settings of the stage, see `aiida_hdiff.engine.parameters.MDParameters`.',
     )
-    spec.input(
-        'state', valid_type=MDState, required=False, help='Positions, velocities and cell to start from.'
-    )
-    spec.input(
-        'checkpoint', valid_type=MDState, required=False, help='State of this same stage to continue from.'
-    )
+    spec.input('state', valid_type=MDState, required=False, help='Positions, velocities and cell to start from.')
+    spec.input('checkpoint', valid_type=MDState, required=False, help='State of this same stage to continue from.')
 
-    spec.output(
-        'trajectory', valid_type=MDTrajectory, required=False, help='Stored frames, up to the checkpoint.'
-    )
+    spec.output('trajectory', valid_type=MDTrajectory, required=False, help='Stored frames, up to the checkpoint.')
     spec.output('final_state', valid_type=MDState, required=False, help='Last state, or last checkpoint.')
     spec.output('results', valid_type=orm.Dict, help='How the run went: steps, speed, engine version.')
-    spec.output(
-        'failed_frame', valid_type=MDState, required=False, help='The frame at which an exploded run stopped.'
-    )
+    spec.output('failed_frame', valid_type=MDState, required=False, help='The frame at which an exploded run stopped.')
     spec.default_output_node = 'results'
 
     spec.exit_code(300, 'ERROR_OUTPUT_MISSING', message='The job left no output: {reason}')
     spec.exit_code(301, 'ERROR_OUTPUT_UNREADABLE', message='The output cannot be read: {reason}')
-    spec.exit_code(
-        302, 'ERROR_NO_SPACE', message='No space left on the disk while reading the output: {reason}'
-    )
+    spec.exit_code(302, 'ERROR_NO_SPACE', message='No space left on the disk while reading the output: {reason}')
     spec.exit_code(
         400,
         'ERROR_OUT_OF_WALLTIME',
         message='The wall time ended at step {step} of {steps}; a checkpoint was written.',
     )
-    spec.exit_code(
-        401, 'ERROR_INTERRUPTED', message='The job was interrupted; the last checkpoint is of step {step}.'
-    )
-    spec.exit_code(
-        402, 'ERROR_INTERRUPTED_EARLY', message='The job was interrupted before its first checkpoint.'
-    )
+    spec.exit_code(401, 'ERROR_INTERRUPTED', message='The job was interrupted; the last checkpoint is of step {step}.')
+    spec.exit_code(402, 'ERROR_INTERRUPTED_EARLY', message='The job was interrupted before its first checkpoint.')
     spec.exit_code(410, 'ERROR_LOST_ATOMS', message='Atoms were lost: {reason}')
     spec.exit_code(411, 'ERROR_NOT_A_NUMBER', message='An energy or a position is not a number: {reason}')
     spec.exit_code(412, 'ERROR_EXPLODED', message='The run exploded: {reason}')
@@ -91,7 +75,9 @@ def validate_md_inputs(value: dict[str, Any]) -> str | None:
     for name in ('state', 'checkpoint'):
         state = value.get(name)
         if state is not None and not np.array_equal(state.get_array('numbers'), atoms.numbers):
-            return f'`{name}` has other atoms, or another order of them, than `structure`: give a state of this structure.'
+            return (
+                f'`{name}` has other atoms, or another order of them, than `structure`: give a state of this structure.'
+            )
     checkpoint = value.get('checkpoint')
     if checkpoint is not None and checkpoint.checkpoint is None:
         return '`checkpoint` has no file of the engine to continue from: give it as `state` instead.'

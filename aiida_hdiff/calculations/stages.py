@@ -53,9 +53,7 @@ def stage_parameters(
     settings: orm.Dict, stage: orm.Str, temperature: orm.Float, seed: orm.Int, run: orm.Dict
 ) -> orm.Dict:
     """Return the settings of one stage; ``run`` holds ``replica``, ``attempt`` and, if changed, ``timestep_fs``."""
-    return orm.Dict(
-        stage_settings(settings.get_dict(), stage.value, temperature.value, seed.value, **run.get_dict())
-    )
+    return orm.Dict(stage_settings(settings.get_dict(), stage.value, temperature.value, seed.value, **run.get_dict()))
 
 
 def temperature_tolerance_K(temperature_K: float, n_atoms: int) -> float:
@@ -78,9 +76,7 @@ def check_nve(trajectory: MDTrajectory, temperature: orm.Float, settings: orm.Di
         n_atoms = len(reader.numbers)
     mean, error = mean_with_error(temperatures)
     drift = energy_drift(times_ps, total, n_atoms)
-    tolerance = settings['gate']['temperature_tolerance_K'] or temperature_tolerance_K(
-        temperature.value, n_atoms
-    )
+    tolerance = settings['gate']['temperature_tolerance_K'] or temperature_tolerance_K(temperature.value, n_atoms)
     limit = settings['gate']['drift_limit_meV_per_atom_per_ns']
     return orm.Dict(
         {
@@ -91,8 +87,6 @@ def check_nve(trajectory: MDTrajectory, temperature: orm.Float, settings: orm.Di
             'drift_meV_per_atom_per_ns': drift.slope_meV_per_atom_ns,
             'drift_error_meV_per_atom_per_ns': drift.std_error_meV_per_atom_ns,
             'drift_limit_meV_per_atom_per_ns': float(limit),
-            'drift_accepted': bool(
-                abs(drift.slope_meV_per_atom_ns) <= limit + 2.0 * drift.std_error_meV_per_atom_ns
-            ),
+            'drift_accepted': bool(abs(drift.slope_meV_per_atom_ns) <= limit + 2.0 * drift.std_error_meV_per_atom_ns),
         }
     )

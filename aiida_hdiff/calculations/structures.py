@@ -16,9 +16,9 @@ def create_host(parameters: orm.Dict) -> orm.StructureData:
     ``a_A`` and ``c_A`` (optional, Å), ``supercell`` (three whole numbers).
     """
     values = parameters.get_dict()
-    atoms = host_structure(
-        values['host'], values.get('lattice'), a_A=values.get('a_A'), c_A=values.get('c_A')
-    ) * tuple(values.get('supercell', (1, 1, 1)))
+    atoms = host_structure(values['host'], values.get('lattice'), a_A=values.get('a_A'), c_A=values.get('c_A')) * tuple(
+        values.get('supercell', (1, 1, 1))
+    )
     node = orm.StructureData(ase=atoms)
     node.label = atoms.get_chemical_formula()
     return node

@@ -16,9 +16,7 @@ def unknown_key_error(values: Mapping[str, Any], known: Mapping[str, Any], where
         name = f'{where}{key}'
         if key not in known:
             near = get_close_matches(str(key), [str(k) for k in known], n=1, cutoff=0.5)
-            hint = (
-                f'Did you mean `{where}{near[0]}`?' if near else f'Known here: {", ".join(map(str, known))}.'
-            )
+            hint = f'Did you mean `{where}{near[0]}`?' if near else f'Known here: {", ".join(map(str, known))}.'
             return f'unknown key `{name}`. {hint}'
         if isinstance(known[key], Mapping):
             if not isinstance(value, Mapping):
@@ -73,9 +71,7 @@ class ProtocolMixin:
         name = protocol or content['default_protocol']
         if name not in content['protocols']:
             near = get_close_matches(name, content['protocols'], n=1)
-            hint = (
-                f'Did you mean `{near[0]}`?' if near else f'Choose one of {", ".join(content["protocols"])}.'
-            )
+            hint = f'Did you mean `{near[0]}`?' if near else f'Choose one of {", ".join(content["protocols"])}.'
             raise ValueError(f'unknown protocol `{name}`. {hint}')
         chosen = {key: value for key, value in content['protocols'][name].items() if key != 'description'}
         settings = merge(content['defaults'], chosen)

@@ -22,7 +22,5 @@ class HdiffRestartWorkChain(BaseRestartWorkChain):
 
     def report_error_handled(self, node: orm.ProcessNode, action: str) -> None:
         """Report which failure is handled and how."""
-        self.report(
-            f'{node.process_label}<{node.pk}> ended with status {node.exit_status}: {node.exit_message}'
-        )
+        self.report(f'{node.process_label}<{node.pk}> ended with status {node.exit_status}: {node.exit_message}')
         self.report(f'Action taken: {action}')

@@ -68,9 +68,7 @@ class PotentialData(orm.Data):
         """
         super().__init__(**kwargs)
         if architecture not in ARCHITECTURES:
-            raise ValueError(
-                f'architecture {architecture!r} is unknown: choose one of {", ".join(ARCHITECTURES)}.'
-            )
+            raise ValueError(f'architecture {architecture!r} is unknown: choose one of {", ".join(ARCHITECTURES)}.')
         for index, content in enumerate(files):
             if not content:
                 raise ValueError(f'file {index} of the potential is empty: give the complete file.')
@@ -147,16 +145,12 @@ class PotentialData(orm.Data):
             try:
                 header = read_setfl(contents[0], finnis_sinclair=pair_style == 'eam/fs')
             except ValueError as error:
-                raise ValueError(
-                    f'potential file {Path(files[0]).name!r}: {error} Fetch it again.'
-                ) from error
+                raise ValueError(f'potential file {Path(files[0]).name!r}: {error} Fetch it again.') from error
             ranges = header.ranges_A
             elements = header.elements if elements is None else elements
             cutoff_A = header.cutoff_A if cutoff_A is None else cutoff_A
         if not elements:
-            raise ValueError(
-                f'`elements` is missing: pair style {pair_style!r} does not tell which ones it covers.'
-            )
+            raise ValueError(f'`elements` is missing: pair style {pair_style!r} does not tell which ones it covers.')
         node = cls(
             architecture='lammps',
             elements=elements,

@@ -78,9 +78,7 @@ class MDTrajectory(orm.SinglefileData):
         with self.reader() as reader:
             return reader.numbers
 
-    def get_positions(
-        self, atoms: Sequence[int] | None = None, frames: slice = slice(None)
-    ) -> NDArray[np.float64]:
+    def get_positions(self, atoms: Sequence[int] | None = None, frames: slice = slice(None)) -> NDArray[np.float64]:
         """Return unwrapped positions (Å), shape (n_frames, n_atoms, 3), of a choice of atoms and frames."""
         with self.reader() as reader:
             return reader.positions(atoms, frames)

@@ -41,9 +41,7 @@ def outside_bounds(system: System, target_K: float, *, with_distances: bool) -> 
         return f'a force is {force:.4g} eV/Å, above {MAX_FORCE_EV_PER_A:g} eV/Å.'
     limit = max_temperature_K(target_K)
     if system.temperature_K > limit:
-        return (
-            f'the temperature is {system.temperature_K:.4g} K, above {limit:.4g} K (target {target_K:.4g} K).'
-        )
+        return f'the temperature is {system.temperature_K:.4g} K, above {limit:.4g} K (target {target_K:.4g} K).'
     if with_distances:
         from ase.neighborlist import neighbor_list
 

@@ -80,17 +80,13 @@ def read_checkpoint(
     expected |= {f'integrator_{key}' for key in integrator.state}
     missing = sorted(expected - set(arrays))
     if missing:
-        raise EngineError(
-            BAD_INPUT, f'{name}: not a checkpoint of this stage, it lacks {", ".join(missing)}.'
-        )
+        raise EngineError(BAD_INPUT, f'{name}: not a checkpoint of this stage, it lacks {", ".join(missing)}.')
     if not np.array_equal(arrays['numbers'], system.atoms.numbers):
         raise EngineError(BAD_INPUT, f'{name}: its atoms are not those of the start file.')
     earlier, now = json.loads(str(arrays['parameters'])), parameters.as_dict()
     for key in _FIXED_SETTINGS:
         if earlier[key] != now[key]:
-            raise EngineError(
-                BAD_INPUT, f'{name}: it was written with `{key}` = {earlier[key]!r}, not {now[key]!r}.'
-            )
+            raise EngineError(BAD_INPUT, f'{name}: it was written with `{key}` = {earlier[key]!r}, not {now[key]!r}.')
     system.positions = arrays['positions']
     system.velocities = arrays['velocities']
     system.cell = arrays['cell']

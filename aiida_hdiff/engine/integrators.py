@@ -3,7 +3,7 @@
 Without thermostat and barostat it is velocity Verlet (NVE). The splitting of a step is that of Martyna,
 Tuckerman, Tobias and Klein, Mol. Phys. 87, 1117 (1996), 10.1080/00268979600100761, as in ASE's ``MTKNPT``;
 Langevin thermostats stand where its Nosé-Hoover chains do. ASE's own integrators are not used because they
-count 3N thermal velocities where 3N-3 are free, and cannot be continued from a checkpoint; the tests compare
+count 3N thermal velocities where 3N-3 are free and keep to themselves what a checkpoint needs; the tests compare
 with them.
 """
 
@@ -90,9 +90,7 @@ class Integrator:
 
         rates, axes = self._barostat.principal_rates()
         damping = -time_fs * (rates + rates.sum() / system.degrees_of_freedom)
-        along = (system.velocities @ axes) * np.exp(damping) + time_fs * (accelerations @ axes) * exprel(
-            damping
-        )
+        along = (system.velocities @ axes) * np.exp(damping) + time_fs * (accelerations @ axes) * exprel(damping)
         system.velocities = along @ axes.T
 
     def _drift(self, time_fs: float) -> None:
@@ -105,9 +103,7 @@ class Integrator:
 
         rates, axes = self._barostat.principal_rates()
         growth = time_fs * rates
-        along = (system.positions @ axes) * np.exp(growth) + time_fs * (system.velocities @ axes) * exprel(
-            growth
-        )
+        along = (system.positions @ axes) * np.exp(growth) + time_fs * (system.velocities @ axes) * exprel(growth)
         system.positions = along @ axes.T
         system.cell = (system.cell @ axes) * np.exp(growth) @ axes.T
 

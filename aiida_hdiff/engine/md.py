@@ -75,9 +75,7 @@ class Stage:
         with_stress = self._parameters.ensemble == 'npt'
         atoms, velocities = read_start(job.start)
         if with_stress and not atoms.pbc.all():
-            raise EngineError(
-                BAD_INPUT, f'{job.start}: an `npt` stage needs a structure periodic in all directions.'
-            )
+            raise EngineError(BAD_INPUT, f'{job.start}: an `npt` stage needs a structure periodic in all directions.')
         atoms.calc = build_calculator(job.potential, with_stress=with_stress, threads=job.threads)
         self._rng = np.random.default_rng(self._parameters.seed)
         self._system = System(atoms, with_stress=with_stress)
@@ -88,9 +86,7 @@ class Stage:
         self._integrator = build_integrator(self._system, self._parameters, self._rng)
         self.step = 0
         if job.checkpoint is not None:
-            self.step = read_checkpoint(
-                job.checkpoint, self._system, self._integrator, self._rng, self._parameters
-            )
+            self.step = read_checkpoint(job.checkpoint, self._system, self._integrator, self._rng, self._parameters)
         self._first_step = self.step
 
     def run(self) -> None:
@@ -107,8 +103,7 @@ class Stage:
         except Exception as error:
             raise EngineError(
                 MODEL_NOT_LOADED,
-                f'{self._job.potential.architecture} cannot describe the structure: '
-                f'{type(error).__name__}: {error}',
+                f'{self._job.potential.architecture} cannot describe the structure: {type(error).__name__}: {error}',
             ) from error
         begun = reported = monotonic()
         with FrameStreamWriter(FRAMES, len(system.positions), velocities=parameters.velocities) as frames:
@@ -144,9 +139,7 @@ class Stage:
             reason = f'the time limit of {limit:g} s'
         if reason is not None:
             self._write_checkpoint(CHECKPOINT)
-            raise EngineError(
-                INTERRUPTED, f'stopped by {reason} after {self.step} of {self._parameters.steps} steps.'
-            )
+            raise EngineError(INTERRUPTED, f'stopped by {reason} after {self.step} of {self._parameters.steps} steps.')
 
     def _check_bounds(self) -> None:
         with_distances = self.step % self._parameters.output_interval == 0

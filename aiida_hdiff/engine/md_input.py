@@ -91,9 +91,7 @@ class MDInput:
             raise _bad('`start` is missing: give the name of the file with the structure.')
         return cls(
             parameters=parameters,
-            potential=Potential(
-                potential['architecture'], potential.get('file'), dict(potential.get('options') or {})
-            ),
+            potential=Potential(potential['architecture'], potential.get('file'), dict(potential.get('options') or {})),
             start=values['start'],
             checkpoint=values.get('checkpoint'),
             threads=threads,
@@ -123,9 +121,7 @@ def read_arrays(name: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise _bad(f'{name}: no such file in the working directory.') from error
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise _bad(
-            f'{name}: not a readable .npz archive of plain arrays ({type(error).__name__}).'
-        ) from error
+        raise _bad(f'{name}: not a readable .npz archive of plain arrays ({type(error).__name__}).') from error
 
 
 def read_start(name: str) -> tuple[Atoms, Any]:
@@ -152,7 +148,5 @@ def read_start(name: str) -> tuple[Atoms, Any]:
         raise _bad(f'{name}: {n_atoms} atom(s); with the total momentum kept zero at least 2 are needed.')
     if np.any(arrays['numbers'] < 1) or np.any(arrays['numbers'] > 118):
         raise _bad(f'{name}: `numbers` must be atomic numbers.')
-    atoms = Atoms(
-        numbers=arrays['numbers'], positions=arrays['positions'], cell=arrays['cell'], pbc=arrays['pbc']
-    )
+    atoms = Atoms(numbers=arrays['numbers'], positions=arrays['positions'], cell=arrays['cell'], pbc=arrays['pbc'])
     return atoms, arrays.get('velocities')

@@ -55,22 +55,16 @@ def read_setfl(content: bytes, *, finnis_sinclair: bool = False) -> SetflHeader:
         n_rho, n_r = int(rho_text), int(r_text)
         spacing, cutoff = (float(text.replace('D', 'E')) for text in (spacing_text, cutoff_text))
     except (IndexError, ValueError) as error:
-        raise ValueError(
-            'not a setfl file: lines 4 and 5 hold no elements, table sizes and cutoff.'
-        ) from error
+        raise ValueError('not a setfl file: lines 4 and 5 hold no elements, table sizes and cutoff.') from error
     if len(elements) != n_elements:
-        raise ValueError(
-            f'not a setfl file: line 4 announces {n_elements} elements and names {len(elements)}.'
-        )
+        raise ValueError(f'not a setfl file: line 4 announces {n_elements} elements and names {len(elements)}.')
     words = ' '.join(lines[5:]).split()
     n_densities = n_elements if finnis_sinclair else 1
     per_element = 4 + n_rho + n_densities * n_r
     expected = n_elements * per_element + n_elements * (n_elements + 1) // 2 * n_r
     if len(words) < expected:
         raise ValueError(f'the setfl file is truncated: {len(words)} of {expected} values are there.')
-    tables = np.array(
-        [word.replace('D', 'E') if _is_number(word) else 'nan' for word in words[:expected]], dtype=float
-    )
+    tables = np.array([word.replace('D', 'E') if _is_number(word) else 'nan' for word in words[:expected]], dtype=float)
     densities = [
         _range(tables[i * per_element + 4 + n_rho : (i + 1) * per_element].reshape(n_densities, n_r), spacing)
         for i in range(n_elements)

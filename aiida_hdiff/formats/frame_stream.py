@@ -47,9 +47,7 @@ def _read_header(path: Path) -> tuple[int, bool]:
     if magic != MAGIC:
         raise ValueError(f'{path.name}: not a stream of frames (it begins with {magic!r}, not {MAGIC!r}).')
     if version != VERSION:
-        raise ValueError(
-            f'{path.name}: version {version} of the stream is not known; this is version {VERSION}.'
-        )
+        raise ValueError(f'{path.name}: version {version} of the stream is not known; this is version {VERSION}.')
     if velocities not in (0, 1) or not 0 < n_atoms < 2**40:
         raise ValueError(f'{path.name}: the header is corrupt ({n_atoms} atoms, velocities {velocities}).')
     return n_atoms, bool(velocities)
@@ -164,9 +162,7 @@ class FrameStreamWriter:
                 continue
             values = np.asarray(array, dtype=float)
             if values.shape != frame[name].shape:
-                raise ValueError(
-                    f'{self._path.name}: {name} have shape {values.shape}, not {frame[name].shape}.'
-                )
+                raise ValueError(f'{self._path.name}: {name} have shape {values.shape}, not {frame[name].shape}.')
             frame[name] = values
         self._stream.write(frame.tobytes())
         self._stream.flush()

@@ -32,9 +32,7 @@ Floats = NDArray[np.float64]
 def _quantise(values: Floats, quantum: float) -> NDArray[np.int32]:
     scaled = np.rint(values / quantum)
     if not np.all(np.abs(scaled) < 2**31 - 1):
-        raise ValueError(
-            f'a value is not finite or beyond {2**31 * quantum:.0f}, the range of the trajectory file.'
-        )
+        raise ValueError(f'a value is not finite or beyond {2**31 * quantum:.0f}, the range of the trajectory file.')
     return scaled.astype(np.int32)
 
 
@@ -91,9 +89,7 @@ class TrajectoryWriter:
         for name, unit in zip(OBSERVABLES, ('eV', 'eV', 'K', 'eV/angstrom^3'), strict=True):
             self._extendable(f'observables/{name}/value', (), np.float64, {'unit': unit})
 
-    def _extendable(
-        self, name: str, shape: tuple[int, ...], dtype: Any, attributes: Mapping[str, Any]
-    ) -> Any:
+    def _extendable(self, name: str, shape: tuple[int, ...], dtype: Any, attributes: Mapping[str, Any]) -> Any:
         chunk = (BLOCK_FRAMES, *((min(CHUNK_ATOMS, shape[0]), *shape[1:]) if shape else ()))
         dataset = self._file.create_dataset(
             name, shape=(0, *shape), maxshape=(None, *shape), chunks=chunk, dtype=dtype,
@@ -244,15 +240,11 @@ class TrajectoryFile:
         """Return one of :data:`OBSERVABLES`, shape (n_frames,)."""
         return np.asarray(self._file[f'observables/{name}/value'][:])
 
-    def positions(
-        self, atoms: Sequence[int] | NDArray[Any] | None = None, frames: slice = slice(None)
-    ) -> Floats:
+    def positions(self, atoms: Sequence[int] | NDArray[Any] | None = None, frames: slice = slice(None)) -> Floats:
         """Return unwrapped positions (Å), shape (n_frames, n_atoms, 3), of a choice of atoms and a range of frames."""
         return self._vectors('position', atoms, frames)
 
-    def velocities(
-        self, atoms: Sequence[int] | NDArray[Any] | None = None, frames: slice = slice(None)
-    ) -> Floats:
+    def velocities(self, atoms: Sequence[int] | NDArray[Any] | None = None, frames: slice = slice(None)) -> Floats:
         """Return velocities (Å/fs), shape (n_frames, n_atoms, 3).
 
         Raises

@@ -70,9 +70,7 @@ class LiteratureValue:
     @property
     def has_coefficient(self) -> bool:
         """Whether :meth:`coefficient` can be evaluated at any temperature."""
-        return self.activation_energy_eV is not None and (
-            self.prefactor_m2_s is not None or self.point is not None
-        )
+        return self.activation_energy_eV is not None and (self.prefactor_m2_s is not None or self.point is not None)
 
     def coefficient(self, temperature_K: float) -> float:
         """Return D from the published Arrhenius law.

@@ -40,11 +40,7 @@ class LammpsMDParser(MDParserBase):
         _, rotation = restricted_triclinic(start['cell'])
 
         finished = any(mark.startswith(script.FINISHED_MARK) for mark in screen.marks)
-        state = (
-            self._final_state(folder, start, rotation)
-            if finished
-            else self._checkpoint(folder, start, rotation)
-        )
+        state = self._final_state(folder, start, rotation) if finished else self._checkpoint(folder, start, rotation)
         last_step = -1 if state is None else state.step
         frames = self._store_trajectory(folder, last_step, start, rotation)
         self.out_results('lammps', screen.version, last_step, frames)
@@ -68,9 +64,7 @@ class LammpsMDParser(MDParserBase):
             return codes.ERROR_EXPLODED.format(reason='the temperature rose above its limit.')
         if screen.error is None:
             if not finished and screen.version is None:
-                return codes.ERROR_OUTPUT_MISSING.format(
-                    reason='LAMMPS did not start: see the scheduler output.'
-                )
+                return codes.ERROR_OUTPUT_MISSING.format(reason='LAMMPS did not start: see the scheduler output.')
             return None
         error = screen.error
         lowered = error.lower()
@@ -109,9 +103,7 @@ class LammpsMDParser(MDParserBase):
                     best = _state(frames, index, start, rotation, restarts[step].read_bytes())
         return best
 
-    def _store_trajectory(
-        self, folder: Path, last_step: int, start: dict[str, Any], rotation: NDArray[Any]
-    ) -> int:
+    def _store_trajectory(self, folder: Path, last_step: int, start: dict[str, Any], rotation: NDArray[Any]) -> int:
         """Write the frames after the starting checkpoint and up to ``last_step``; return how many."""
         dump, series_file = folder / script.TRAJECTORY_FILE, folder / script.SERIES_FILE
         if last_step < 0 or not dump.is_file() or not series_file.is_file():
@@ -151,9 +143,7 @@ class LammpsMDParser(MDParserBase):
         return count
 
 
-def _state(
-    frames: Any, index: int, start: dict[str, Any], rotation: NDArray[Any], checkpoint: bytes
-) -> MDState:
+def _state(frames: Any, index: int, start: dict[str, Any], rotation: NDArray[Any], checkpoint: bytes) -> MDState:
     vectors = frames.columns[index]
     return MDState(
         numbers=start['numbers'],

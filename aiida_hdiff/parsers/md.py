@@ -54,9 +54,7 @@ class MDParser(MDParserBase):
             frame = _read_state(folder / files.EXPLODED_FILE)
             if frame is not None:
                 self.out('failed_frame', frame)
-            return (codes.ERROR_NOT_A_NUMBER if 'NaN' in reason else codes.ERROR_EXPLODED).format(
-                reason=reason
-            )
+            return (codes.ERROR_NOT_A_NUMBER if 'NaN' in reason else codes.ERROR_EXPLODED).format(reason=reason)
         named = {
             engine.MISSING_PACKAGE: codes.ERROR_PACKAGE_MISSING,
             engine.MODEL_NOT_LOADED: codes.ERROR_POTENTIAL_REFUSED,

@@ -19,7 +19,7 @@ from aiida_hdiff.report.table import (
     prefactor_factor,
     published_label,
 )
-from aiida_hdiff.report.text import MISSING, STATUS_TEXT, measurement, plural, scientific
+from aiida_hdiff.report.text import MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -108,7 +108,8 @@ def _environment() -> Environment:
         measurement=measurement,
         plural=plural,
         published=published_label,
-        ratio=coefficient_ratio_text,
+        ratio=ratio,
+        ratio_at=coefficient_ratio_text,
         scientific=scientific,
         status=lambda result: STATUS_TEXT[result.status],
     )

@@ -179,9 +179,7 @@ def _aligned(header: list[str], rows: list[list[str]]) -> list[str]:
     """Return rows as aligned columns, indented by two."""
     table = [header, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    lines = [
-        '  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table
-    ]
+    lines = ['  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
     lines.insert(1, '  ' + '  '.join('-' * width for width in widths))
     return [line.rstrip() for line in lines]
 

@@ -94,9 +94,7 @@ def _polyhedra(points: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     centres, radii = _circumspheres(points[simplices])
     first, face = np.nonzero(tessellation.neighbors >= 0)
     second = tessellation.neighbors[first, face]
-    far = (
-        np.linalg.norm(points[simplices[first, face]] - centres[second], axis=1) < SAME_SPHERE * radii[second]
-    )
+    far = np.linalg.norm(points[simplices[first, face]] - centres[second], axis=1) < SAME_SPHERE * radii[second]
     touching = coo_matrix((far, (first, second)), shape=(len(simplices), len(simplices))).tocsr()
     mutual = touching.multiply(touching.T)
     return simplices.astype(np.int64), connected_components(mutual, directed=False)[1].astype(np.int64)
@@ -190,9 +188,7 @@ def find_interstitial_sites(atoms: Atoms) -> list[InterstitialSite]:
         distance = float(np.linalg.norm(crystal.positions[around] - centre, axis=1).min())
         if np.any((scaled < -EDGE) | (scaled > 1 + EDGE)) or distance > length:
             continue
-        scaled = np.where(
-            host.pbc & ((scaled < 0) | (scaled > 1 - EDGE)), scaled - np.floor(scaled + EDGE), scaled
-        )
+        scaled = np.where(host.pbc & ((scaled < 0) | (scaled > 1 - EDGE)), scaled - np.floor(scaled + EDGE), scaled)
         names = [
             (int(index), int(x), int(y), int(z))
             for index, (x, y, z) in zip(crystal.index[around], crystal.shift[around], strict=True)

@@ -27,9 +27,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         """Declare ports, outline and exit codes."""
         super().define(spec)
         spec.input('structure', valid_type=orm.StructureData, help='Host crystal with hydrogen in it.')
-        spec.input_namespace(
-            'potentials', valid_type=PotentialData, dynamic=True, help='Potentials by label.'
-        )
+        spec.input_namespace('potentials', valid_type=PotentialData, dynamic=True, help='Potentials by label.')
         spec.input_namespace(
             'codes', valid_type=orm.AbstractCode, dynamic=True,
             help='Engines: `lammps` for LAMMPS pair styles, `engine` for the ASE calculators.',
@@ -55,17 +53,11 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             'max_concurrent', valid_type=int, non_db=True, default=2, validator=_validate_positive,
             help='Diffusivities that run at a time.',
         )  # fmt: skip
-        spec.input(
-            'options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.'
-        )
+        spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs.validator = cls._validate
         spec.outline(cls.submit_throttled, cls.fit)
-        spec.output_namespace(
-            'diffusivities', valid_type=DiffusivityData, dynamic=True, help='D by potential and run.'
-        )
-        spec.output_namespace(
-            'arrhenius', valid_type=ArrheniusData, dynamic=True, help='Ea and D0 by potential.'
-        )
+        spec.output_namespace('diffusivities', valid_type=DiffusivityData, dynamic=True, help='D by potential and run.')
+        spec.output_namespace('arrhenius', valid_type=ArrheniusData, dynamic=True, help='Ea and D0 by potential.')
         spec.exit_code(
             510,
             'ERROR_NO_ARRHENIUS',
@@ -86,9 +78,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             name = _engine_name(potential)
             code = value.get('codes', {}).get(name)
             if code is None:
-                return (
-                    f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
-                )
+                return f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
             if CODE_PLUGINS.get(code.default_calc_job_plugin) != name:
                 return (
                     f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give a code whose default plugin is '

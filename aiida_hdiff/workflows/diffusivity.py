@@ -43,16 +43,12 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             validator=lambda value, _: settings_error(value.get_dict()),
             help='Settings of the stages and the analysis, as a protocol gives them.',
         )  # fmt: skip
-        spec.input(
-            'seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of all random numbers.'
-        )
+        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of all random numbers.')
         spec.input(
             'replica', valid_type=orm.Int, serializer=orm.to_aiida_type, default=lambda: orm.Int(0),
             help='Number of the replica: runs that differ in it share no random numbers.',
         )  # fmt: skip
-        spec.input(
-            'options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.'
-        )
+        spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs.validator = cls._validate
         spec.outline(
             cls.setup,
@@ -86,9 +82,7 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
 
     @classmethod
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
-        return system_error(
-            value['structure'], {'potential': value['potential']}, value['settings'].get_dict()
-        )
+        return system_error(value['structure'], {'potential': value['potential']}, value['settings'].get_dict())
 
     def setup(self) -> None:
         """Start with the time step of the settings."""
@@ -154,9 +148,7 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
                 return self.exit_codes.ERROR_DRIFT.format(drift=drift)
             self.ctx.halved = True
             self.ctx.timestep_fs /= 2
-            self.report(
-                f'NVE energy drifts by {drift:.3g} meV/atom/ns: repeat with {self.ctx.timestep_fs} fs'
-            )
+            self.report(f'NVE energy drifts by {drift:.3g} meV/atom/ns: repeat with {self.ctx.timestep_fs} fs')
         elif not check['temperature_accepted']:
             mean, target = check['mean_temperature_K'], self.inputs.temperature.value
             if self.ctx.reequilibrated:

@@ -28,12 +28,8 @@ class MDStageWorkChain(HdiffRestartWorkChain):
     def define(cls, spec: Any) -> None:
         """Declare ports, outline and exit codes."""
         super().define(spec)
-        spec.input(
-            'code', valid_type=orm.AbstractCode, validator=_validate_code, help='Engine that moves the atoms.'
-        )
-        spec.input(
-            'structure', valid_type=orm.StructureData, help='Atoms, and where they start without a state.'
-        )
+        spec.input('code', valid_type=orm.AbstractCode, validator=_validate_code, help='Engine that moves the atoms.')
+        spec.input('structure', valid_type=orm.StructureData, help='Atoms, and where they start without a state.')
         spec.input('potential', valid_type=PotentialData, help='Potential that moves the atoms.')
         spec.input(
             'parameters',
@@ -42,12 +38,8 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             validator=lambda value, _: parameters_error(value.get_dict()),
             help='Settings of the stage, see `aiida_hdiff.engine.parameters.MDParameters`.',
         )
-        spec.input(
-            'state', valid_type=MDState, required=False, help='Positions, velocities and cell to start from.'
-        )
-        spec.input(
-            'options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.'
-        )
+        spec.input('state', valid_type=MDState, required=False, help='Positions, velocities and cell to start from.')
+        spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs['max_iterations'].default = lambda: orm.Int(_SEGMENT_LIMIT)
         spec.inputs.validator = lambda value, _: validate_md_inputs(value)
         spec.outline(
@@ -58,12 +50,8 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         spec.output('trajectory', valid_type=MDTrajectory, help='All frames of the stage.')
         spec.output('final_state', valid_type=MDState, help='State after the last step.')
         spec.output('results', valid_type=orm.Dict, help='How the last job went.')
-        spec.output(
-            'failed_frame', valid_type=MDState, required=False, help='The frame at which the run exploded.'
-        )
-        spec.exit_code(
-            403, 'ERROR_NO_PROGRESS', message='The jobs end before they get further than step {step}.'
-        )
+        spec.output('failed_frame', valid_type=MDState, required=False, help='The frame at which the run exploded.')
+        spec.exit_code(403, 'ERROR_NO_PROGRESS', message='The jobs end before they get further than step {step}.')
         spec.exit_code(410, 'ERROR_LOST_ATOMS', message='{message}')
         spec.exit_code(411, 'ERROR_NOT_A_NUMBER', message='{message}')
         spec.exit_code(412, 'ERROR_EXPLODED', message='{message}')
@@ -97,9 +85,7 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             return None
         state = node.outputs.final_state
         if state.step <= self.ctx.last_step:
-            return ProcessHandlerReport(
-                True, self.exit_codes.ERROR_NO_PROGRESS.format(step=self.ctx.last_step)
-            )
+            return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(step=self.ctx.last_step))
         self.ctx.last_step = state.step
         if 'trajectory' in node.outputs:
             self.ctx.segments.append(node.outputs.trajectory)
@@ -115,9 +101,7 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             return None
         self.ctx.attempts_without_progress = self.ctx.get('attempts_without_progress', 0) + 1
         if self.ctx.attempts_without_progress > 3:
-            return ProcessHandlerReport(
-                True, self.exit_codes.ERROR_NO_PROGRESS.format(step=self.ctx.last_step)
-            )
+            return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(step=self.ctx.last_step))
         self.report_error_handled(node, f'start again from step {self.ctx.last_step}')
         return ProcessHandlerReport(True)
 

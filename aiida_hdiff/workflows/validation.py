@@ -29,9 +29,7 @@ def temperatures_error(temperatures: Sequence[Any]) -> str | None:
     if repeated:
         return f'`temperatures_K` holds {repeated[0]} K twice: give each once, and `replicas` for repeats.'
     if len(temperatures) < 2:
-        return (
-            f'`temperatures_K` holds {list(temperatures)}: an Arrhenius fit needs at least two temperatures.'
-        )
+        return f'`temperatures_K` holds {list(temperatures)}: an Arrhenius fit needs at least two temperatures.'
     return None
 
 
@@ -43,9 +41,7 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
         return error
     for key, value in template.items():
         inner = value if isinstance(value, Mapping) else {}
-        missing = (
-            [key] if key not in settings else [f'{key}.{name}' for name in inner if name not in settings[key]]
-        )
+        missing = [key] if key not in settings else [f'{key}.{name}' for name in inner if name not in settings[key]]
         if missing:
             return f'`settings.{missing[0]}` is missing: start from a protocol, which sets all.'
     for stage in STAGES:
@@ -68,9 +64,7 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
     for stage in ('npt', 'nvt'):
         fraction = settings[stage]['average_fraction']
         if not 0 < fraction <= 1:
-            return (
-                f'`settings.{stage}.average_fraction` is {fraction!r}: give a number above 0 and at most 1.'
-            )
+            return f'`settings.{stage}.average_fraction` is {fraction!r}: give a number above 0 and at most 1.'
     return _window_error(settings)
 
 

@@ -52,6 +52,4 @@ def fractional_brownian(rng, n_frames, n_atoms, hurst, scale):
 
 def brute_force_msd(positions, lags):
     """The definition, shape (n_lags, n_atoms, 3)."""
-    return np.array(
-        [((positions[lag:] - positions[: len(positions) - lag]) ** 2).mean(axis=0) for lag in lags]
-    )
+    return np.array([((positions[lag:] - positions[: len(positions) - lag]) ** 2).mean(axis=0) for lag in lags])

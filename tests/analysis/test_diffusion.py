@@ -60,9 +60,7 @@ def test_lattice_walk(rng, jumps, rate, expected):
     assert abs(result.value - expected * M2_S) < 3 * result.std_error
     assert result.std_error < 0.03 * result.value
     assert result.interval[0] < result.value < result.interval[1] < 1.1 * result.upper_bound
-    np.testing.assert_array_less(
-        np.abs(result.per_axis - expected * M2_S), 3.5 * np.asarray(result.per_axis_std_error)
-    )
+    np.testing.assert_array_less(np.abs(result.per_axis - expected * M2_S), 3.5 * np.asarray(result.per_axis_std_error))
     assert result.per_axis.mean() == pytest.approx(result.value, rel=1e-12)
 
 
@@ -124,9 +122,7 @@ def short_model(rng):
 )
 def test_error_is_calibrated(model):
     rng = np.random.default_rng(5)
-    results, truths = zip(
-        *[(run(x, jump_length_A=3.0), d) for x, d in (model(rng) for _ in range(250))], strict=True
-    )
+    results, truths = zip(*[(run(x, jump_length_A=3.0), d) for x, d in (model(rng) for _ in range(250))], strict=True)
     truth = truths[0] * M2_S
     values = np.array([result.value for result in results])
     errors = np.array([result.std_error for result in results])

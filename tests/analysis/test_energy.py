@@ -16,8 +16,7 @@ def test_exact_slope():
 def test_error_is_calibrated_for_correlated_fluctuations(rng):
     times = 0.1 * np.arange(4000)
     results = [
-        energy_drift(times, 1e-4 * times + vibration(rng, 4000, 1, 0.1, 0.01, 2.0)[:, 0, 0], 10)
-        for _ in range(300)
+        energy_drift(times, 1e-4 * times + vibration(rng, 4000, 1, 0.1, 0.01, 2.0)[:, 0, 0], 10) for _ in range(300)
     ]
     slopes = np.array([result.slope_meV_per_atom_ns for result in results])
     errors = np.array([result.std_error_meV_per_atom_ns for result in results])

@@ -22,9 +22,7 @@ def test_long_run_equals_the_definition(rng):
     positions = brownian(rng, 100_000, 2, 0.005, 1.5)
     lags = [1, 2, 10, 1000, 50_000, 99_999]
     result = mean_squared_displacement(positions, 5.0)
-    np.testing.assert_allclose(
-        result.msd_per_axis[lags], brute_force_msd(positions, lags).mean(axis=1), rtol=1e-9
-    )
+    np.testing.assert_allclose(result.msd_per_axis[lags], brute_force_msd(positions, lags).mean(axis=1), rtol=1e-9)
 
 
 def test_chunks_of_atoms_add_up(rng, monkeypatch):

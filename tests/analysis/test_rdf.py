@@ -50,9 +50,7 @@ def test_equals_an_explicit_sum_over_images(rng):
     edges = np.linspace(0, 12.0, 25)
     shifts = (np.array(list(np.ndindex(9, 9, 9))) - 4) @ TRICLINIC
     wrapped = positions - np.floor(positions @ np.linalg.inv(TRICLINIC)) @ TRICLINIC
-    result = radial_distribution(
-        positions, TRICLINIC, numbers, [(1, 12), (12, 1), (12, 12)], r_max=12.0, bins=24
-    )
+    result = radial_distribution(positions, TRICLINIC, numbers, [(1, 12), (12, 1), (12, 12)], r_max=12.0, bins=24)
     for a, b in [(1, 12), (12, 1), (12, 12)]:
         separations = wrapped[:, None, numbers == b] - wrapped[:, numbers == a][:, :, None]
         distances = np.linalg.norm(separations[..., None, :] + shifts, axis=-1)

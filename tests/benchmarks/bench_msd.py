@@ -1,6 +1,6 @@
 """CPU time of the mean squared displacement against ASE and a direct sum, in one run on one machine.
 
-Run `python tests/benchmarks/bench_msd.py [n_frames] [n_atoms]`. On a shared machine only ratios mean something.
+Run `python tests/benchmarks/bench_msd.py [n_frames] [n_atoms]`. On a shared machine trust only the ratios.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """Small runs of the engine."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -21,11 +22,11 @@ DEFAULTS = {
 }
 
 
-def write_input(folder, atoms, velocities=None, *, potential=None, job=None, **parameters):
+def write_input(folder, atoms, start_velocities=None, *, potential=None, job=None, **parameters):
     """Write input.json and start.npz."""
     arrays = {'numbers': atoms.numbers, 'positions': atoms.positions, 'cell': atoms.cell.array, 'pbc': atoms.pbc}
-    if velocities is not None:
-        arrays['velocities'] = velocities
+    if start_velocities is not None:
+        arrays['velocities'] = start_velocities
     np.savez(folder / 'start.npz', **arrays)
     values = {
         'parameters': {**DEFAULTS, **parameters},
@@ -60,21 +61,24 @@ class Run:
 
 @pytest.fixture
 def engine(tmp_path, monkeypatch):
-    """Return a function that runs the engine in a new folder and returns what it left."""
+    """Give a function that runs the engine in a new folder and returns what it left."""
     number = iter(range(1000))
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
 
-    def run(atoms=None, velocities=None, *, copy=(), **settings):
+    def run(atoms, start_velocities=None, *, copy=(), **settings):
         folder = tmp_path / f'run{next(number)}'
         folder.mkdir()
         for source, name in copy:
             (folder / name).write_bytes(source.read_bytes())
-        write_input(folder, copper() if atoms is None else atoms, velocities, **settings)
+        write_input(folder, atoms, start_velocities, **settings)
         monkeypatch.chdir(folder)
         result = Run(folder)
         result.code = main(['md', 'input.json'])
         return result
 
-    return run
+    yield run
+    for name, handler in handlers.items():
+        signal.signal(name, handler)
 
 
 def copper(repeats=2, a=3.61):

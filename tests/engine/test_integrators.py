@@ -36,9 +36,10 @@ def ase_copy(state):
 
 
 def compare(state, atoms):
-    assert state.positions == pytest.approx(atoms.positions, abs=1e-8)
-    assert state.cell == pytest.approx(atoms.cell.array, abs=1e-8)
-    assert state.velocities == pytest.approx(atoms.get_velocities() * units.fs, abs=1e-8)
+    # ASE's default units are those of CODATA 2014; its Boltzmann constant differs by 3e-7.
+    assert state.positions == pytest.approx(atoms.positions, abs=2e-6)
+    assert state.cell == pytest.approx(atoms.cell.array, abs=2e-6)
+    assert state.velocities == pytest.approx(atoms.get_velocities() * units.fs, abs=1e-7)
 
 
 def test_initial_velocities():
@@ -113,17 +114,18 @@ def test_full_barostat_is_that_of_ase():
 
 @pytest.mark.parametrize('thermostat', ['langevin', 'nose_hoover'])
 def test_mean_temperature(thermostat):
-    state = system(seed=1)
+    """There are 21 degrees of freedom; a thermostat that counted 24 would give 686 K."""
+    state = system(copper((2, 1, 1)), seed=1)
     parameters = MDParameters.from_dict({**DEFAULTS, 'ensemble': 'nvt', 'thermostat': thermostat})
     integrator = build_integrator(state, parameters, np.random.default_rng(2))
     temperatures = []
-    for step in range(6000):
+    for step in range(4500):
         integrator.step(600)
         if step >= 500:
             temperatures.append(state.temperature_K)
     blocks = np.mean(np.reshape(temperatures, (10, -1)), axis=1)
     error = blocks.std(ddof=1) / np.sqrt(10)
-    assert error < 8
+    assert error < 20
     assert np.mean(blocks) == pytest.approx(600, abs=3 * error + 1)
     spread = 600 * np.sqrt(2 / state.degrees_of_freedom)
     assert np.std(temperatures) == pytest.approx(spread, rel=0.2)
@@ -132,35 +134,36 @@ def test_mean_temperature(thermostat):
 
 @pytest.mark.parametrize('thermostat', ['langevin', 'nose_hoover'])
 def test_isotropic_volume_is_that_of_zero_pressure(thermostat):
-    """At 50 K the lattice constant of EMT copper is its static one, 3.5902 Å, plus 0.02 Å of expansion at most."""
-    state = system(copper(a=3.70), with_stress=True, temperature_K=50)
+    """At 50 K the lattice constant of EMT copper is its static one, 3.590 Å, plus an expansion below 0.01 Å."""
+    state = system(copper(1, a=3.70), with_stress=True, temperature_K=50)
     settings = {'ensemble': 'npt', 'thermostat': thermostat, 'temperature_K': 50.0, 'barostat_time_fs': 150.0}
     integrator = build_integrator(state, MDParameters.from_dict({**DEFAULTS, **settings}), np.random.default_rng(2))
     lengths, pressures = [], []
-    for step in range(2500):
+    for step in range(1600):
         integrator.step(50)
-        if step >= 1000:
-            lengths.append(state.volume ** (1 / 3) / 2)
+        if step >= 800:
+            lengths.append(state.volume ** (1 / 3))
             pressures.append(state.pressure)
-    assert np.mean(lengths) == pytest.approx(3.597, abs=0.01)
+    assert np.mean(lengths) == pytest.approx(3.594, abs=0.006)
     assert np.mean(pressures) == pytest.approx(0, abs=0.003)
     assert state.cell == pytest.approx(state.cell[0, 0] * np.eye(3), abs=1e-9)
 
 
 @pytest.mark.parametrize('thermostat', ['langevin', 'nose_hoover'])
 def test_cell_motion_is_as_warm_as_the_atoms(thermostat):
-    state = system(with_stress=True)
-    settings = {'ensemble': 'npt', 'thermostat': thermostat, 'barostat': 'full', 'barostat_time_fs': 100.0}
+    state = system(copper((2, 1, 1)), with_stress=True, temperature_K=300)
+    settings = {'ensemble': 'npt', 'thermostat': thermostat, 'barostat': 'full', 'barostat_time_fs': 60.0}
     integrator = build_integrator(state, MDParameters.from_dict({**DEFAULTS, **settings}), np.random.default_rng(4))
-    inertia = (93 / 3 + 1) * KT * 100.0**2
+    thermal = KT / 2
+    inertia = (21 / 3 + 1) * thermal * 60.0**2
     energies, temperatures = [], []
-    for step in range(4000):
-        integrator.step(600)
-        if step > 500:
-            energies.append(inertia * np.sum(integrator.state['strain_rates'] ** 2) / (6 * KT))
+    for step in range(3500):
+        integrator.step(300)
+        if step >= 500:
+            energies.append(inertia * np.sum(integrator.state['strain_rates'] ** 2) / (6 * thermal))
             temperatures.append(state.temperature_K)
     assert np.mean(energies) == pytest.approx(1, abs=0.2)
-    assert np.mean(temperatures) == pytest.approx(600, abs=25)
+    assert np.mean(temperatures) == pytest.approx(300, abs=25)
 
 
 def test_strain_bases():

@@ -193,7 +193,10 @@ def magnesium():
         ),
     )
     student = replace(
-        nickel_potential('POD student', temperatures=(480.0, 673.0)), chi2=0.0, dof=0, activation_energy_error_eV=math.nan
+        nickel_potential('POD student', temperatures=(480.0, 673.0)),
+        chi2=0.0,
+        dof=0,
+        activation_energy_error_eV=math.nan,
     )
     return Study(
         title='H in Mg <script>alert(1)</script>',
@@ -227,7 +230,11 @@ def magnesium_study():
 
 @pytest.fixture
 def replica_study():
-    return replace(nickel(), is_demonstration=False, potentials=(nickel_potential(replicas=3), nickel_potential('Other EAM', seed=77)))
+    return replace(
+        nickel(),
+        is_demonstration=False,
+        potentials=(nickel_potential(replicas=3), nickel_potential('Other EAM', seed=77)),
+    )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.extras import require
@@ -59,7 +60,9 @@ def arrhenius_figure(study: Study) -> Figure:
             _draw_literature(axes, value, kelvin, colour)
         _decorate(axes, kelvin)
         if entries:
-            figure.legend(loc='outside lower left', ncols=1, labelspacing=0.35)
+            handles, labels = axes.get_legend_handles_labels()
+            first = sorted(zip(handles, labels, strict=True), key=lambda entry: hasattr(entry[0], 'get_linestyle'))
+            figure.legend(*zip(*first, strict=True), loc='outside lower left', ncols=1, labelspacing=0.35)
         return figure
 
 
@@ -75,15 +78,13 @@ def _temperature_axis(study: Study) -> FloatArray:
     return axis
 
 
-def _draw_potential(
-    axes: Axes, potential: PotentialResult, kelvin: FloatArray, colour: str, marker: str
-) -> None:
+def _draw_potential(axes: Axes, potential: PotentialResult, kelvin: FloatArray, colour: str, marker: str) -> None:
     """Draw the points, the upper bounds and the fit of one potential."""
     label = plain(potential.label)
     if potential.has_fit:
         value, log_error = np.array([potential.predict(float(item)) for item in kelvin]).T
         energy = measurement(potential.activation_energy_eV, potential.activation_energy_error_eV)
-        label += f': $E_a$ = {energy} eV'
+        label += rf': $E_\mathrm{{a}}$ = {energy} eV'
         axes.plot(1000.0 / kelvin, value, color=colour, linewidth=1.1, zorder=3)
         spread = np.exp(_BAND * log_error)
         axes.fill_between(
@@ -93,12 +94,12 @@ def _draw_potential(
     x, y, lower, upper, x_error = [], [], [], [], []
     for item in resolved:
         d = item.value_m2_s or math.nan
-        error = item.std_error_m2_s or 0.0
+        error = _finite(item.std_error_m2_s)
         x.append(1000.0 / item.plot_temperature_K)
         y.append(d)
         lower.append(min(error, 0.9 * d))
         upper.append(error)
-        x_error.append(1000.0 * (item.temperature_error_K or 0.0) / item.plot_temperature_K**2)
+        x_error.append(1000.0 * _finite(item.temperature_error_K) / item.plot_temperature_K**2)
     axes.errorbar(
         x,
         y,
@@ -114,8 +115,14 @@ def _draw_potential(
         label=label,
     )
     for item in potential.temperatures:
-        if item.status == 'not_resolved' and item.upper_bound_m2_s:
-            _draw_bound(axes, 1000.0 / item.plot_temperature_K, item.upper_bound_m2_s, colour)
+        bound = _finite(item.upper_bound_m2_s)
+        if item.status == 'not_resolved' and bound > 0.0:
+            _draw_bound(axes, 1000.0 / item.plot_temperature_K, bound, colour)
+
+
+def _finite(value: float | None) -> float:
+    """Return a value, or 0 where it is unknown or not finite."""
+    return value if value is not None and math.isfinite(value) else 0.0
 
 
 def _draw_bound(axes: Axes, x: float, bound: float, colour: str) -> None:
@@ -138,16 +145,12 @@ def _draw_literature(axes: Axes, value: LiteratureValue, kelvin: FloatArray, col
     if not value.has_coefficient:
         if value.point is not None:
             temperature, d = value.point
-            axes.plot(
-                [1000.0 / temperature], [d], marker='x', linestyle='none', color=colour, label=label, zorder=3
-            )
+            axes.plot([1000.0 / temperature], [d], marker='x', linestyle='none', color=colour, label=label, zorder=3)
         return
     law = np.array([value.coefficient(float(item)) for item in kelvin])
     inside = np.array([value.covers(float(item)) for item in kelvin])
     axes.plot(1000.0 / kelvin, law, color=colour, linestyle=(0, (2.5, 2.0)), linewidth=0.9, zorder=1)
-    axes.plot(
-        1000.0 / kelvin, np.where(inside, law, np.nan), color=colour, linewidth=1.2, zorder=1, label=label
-    )
+    axes.plot(1000.0 / kelvin, np.where(inside, law, np.nan), color=colour, linewidth=1.2, zorder=1, label=label)
 
 
 def _decorate(axes: Axes, kelvin: FloatArray) -> None:
@@ -167,7 +170,7 @@ def _decorate(axes: Axes, kelvin: FloatArray) -> None:
     top.minorticks_off()
 
 
-def _kelvin_from_x(x: FloatArray) -> FloatArray:
+def _kelvin_from_x(x: npt.ArrayLike) -> npt.ArrayLike:
     """Turn 1000/T into T and back."""
     with np.errstate(divide='ignore'):
         return 1000.0 / np.asarray(x, dtype=np.float64)

@@ -51,9 +51,7 @@ def msd_figure(study: Study) -> Figure | None:
     with house_style():
         columns = min(len(potentials), _MAX_COLUMNS)
         rows = -(-len(potentials) // columns)
-        figure, grid = new_figure(
-            COLUMN_IN * columns, 2.6 * rows + 0.35, rows, columns, sharex=True, sharey=True
-        )
+        figure, grid = new_figure(COLUMN_IN * columns, 2.6 * rows + 0.35, rows, columns, sharex=True, sharey=True)
         panels = [axes for row in grid for axes in row]
         colours = temperature_colours(
             [item.temperature_K for one in potentials for item in one.temperatures if item.msd is not None]

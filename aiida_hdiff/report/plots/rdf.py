@@ -62,9 +62,7 @@ def rdf_figure(study: Study) -> Figure | None:
         for pair, row in zip(pairs, grid, strict=True):
             for axes in row:
                 if not axes.lines:
-                    axes.text(
-                        0.5, 0.5, 'not in this system', transform=axes.transAxes, ha='center', color='#777777'
-                    )
+                    axes.text(0.5, 0.5, 'no data', transform=axes.transAxes, ha='center', color='#777777')
                 axes.axhline(1.0, color='#aaaaaa', linewidth=0.6, linestyle='--', zorder=0)
                 axes.text(
                     0.97,

@@ -47,9 +47,7 @@ def nve_figure(study: Study) -> Figure | None:
     ImportError
         If matplotlib is not installed.
     """
-    runs = [
-        (one.label, [run for item in one.temperatures for run in _nve_runs(item)]) for one in study.potentials
-    ]
+    runs = [(one.label, [run for item in one.temperatures for run in _nve_runs(item)]) for one in study.potentials]
     runs = [(label, items) for label, items in runs if items]
     if not runs:
         return None

@@ -53,7 +53,6 @@ _RC: dict[str, Any] = {
     'savefig.dpi': 200,
     'svg.fonttype': 'path',
     'svg.hashsalt': 'aiida-hdiff',
-    'mathtext.default': 'regular',
     'axes.formatter.use_mathtext': True,
 }
 
@@ -151,9 +150,7 @@ def thinned(*arrays: FloatArray, logarithmic: bool = False) -> list[FloatArray]:
 def temperature_legend(figure: Figure, colours: dict[float, Any], columns: int = 5) -> None:
     """Put one legend of the temperatures below the panels."""
     lines = require('matplotlib.lines')
-    handles = [
-        lines.Line2D([], [], color=colour, label=f'{kelvin:g} K') for kelvin, colour in colours.items()
-    ]
+    handles = [lines.Line2D([], [], color=colour, label=f'{kelvin:g} K') for kelvin, colour in colours.items()]
     if not handles:
         return
     figure.legend(

@@ -1,0 +1,128 @@
+"""Run a study in this process, or watch one, with a live display."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Any
+
+import click
+
+from aiida_hdiff.workflows.progress import RunProgress, study_progress
+
+REFRESH_S = 2.0
+PLAIN_REFRESH_S = 30.0
+
+
+class Display:
+    """A table that is redrawn in a terminal, or one line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._first: tuple[float, int] | None = None
+        self._lines = 0
+        self._last_plain = -PLAIN_REFRESH_S
+        self._terminal = sys.stdout.isatty()
+
+    def show(self, rows: list[RunProgress], *, final: bool = False) -> None:
+        """Draw the table."""
+        summary = self._summary(rows)
+        if not self._terminal:
+            now = time.monotonic()
+            if final or now - self._last_plain >= PLAIN_REFRESH_S:
+                self._last_plain = now
+                running = '; '.join(f'{row.label} {row.stage}' for row in rows if row.state == 'running')
+                click.echo(f'{summary}  {running}'.rstrip())
+            return
+        if self._lines:
+            click.echo(f'\x1b[{self._lines}F\x1b[J', nl=False)
+        lines = [*(_row(row) for row in rows), summary]
+        width = click.get_terminal_size()[0] if hasattr(click, 'get_terminal_size') else 100
+        click.echo('\n'.join(line[: max(20, width - 1)] for line in lines))
+        self._lines = len(lines)
+
+    def _summary(self, rows: list[RunProgress]) -> str:
+        done, total = sum(row.steps_done for row in rows), sum(row.steps_total for row in rows)
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+        elapsed = now - self._started
+        rate = (done - self._first[1]) / (now - self._first[0]) if now > self._first[0] else 0.0
+        eta = f'{_clock((total - done) / rate)} left' if rate > 0 and done < total else ''
+        return f'{_clock(elapsed)} elapsed, {100 * done / max(total, 1):.0f} % of {total} steps  {eta}'.rstrip()
+
+
+def _clock(seconds: float) -> str:
+    return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
+
+
+def _row(row: RunProgress) -> str:
+    filled = round(20 * row.steps_done / max(row.steps_total, 1))
+    return f'{row.label:<18} {"█" * filled}{"·" * (20 - filled)} {row.state:<9} {row.stage}'
+
+
+def quiet_console() -> None:
+    """Keep the engine's reports off the terminal; they stay in the graph (`verdi process report`)."""
+    import logging
+
+    for name in ('aiida', 'plumpy', 'kiwipy', 'asyncio'):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setLevel(logging.CRITICAL)
+
+
+def run_study(builder: Any) -> Any:
+    """Run a study in this process with a live display; return its node. An interrupt kills it."""
+    from aiida.engine import run_get_node
+    from aiida.manage import get_manager
+
+    quiet_console()
+    display = Display()
+    runner = get_manager().get_runner()
+    root: dict[str, Any] = {}
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            node = root.get('node') or _find(started)
+            if node is not None:
+                root['node'] = node
+                display.show(study_progress(node))
+
+    started = _last_pk()
+    task = runner.loop.create_task(watch())
+    try:
+        result = run_get_node(builder)
+    finally:
+        task.cancel()
+    display.show(study_progress(result.node), final=True)
+    return result.node
+
+
+def watch_study(node: Any, *, interval_s: float = REFRESH_S) -> None:
+    """Show a study that another process runs until it ends."""
+    from aiida.orm import load_node
+
+    display = Display()
+    while not load_node(node.pk).is_terminated:
+        display.show(study_progress(node))
+        time.sleep(interval_s)
+    display.show(study_progress(node), final=True)
+
+
+def _last_pk() -> int:
+    from aiida import orm
+
+    query = orm.QueryBuilder().append(orm.Node, project='id', tag='n').order_by({'n': {'id': 'desc'}}).limit(1)
+    return int((query.first(flat=True)) or 0)
+
+
+def _find(after_pk: int) -> Any:
+    from aiida import orm
+
+    query = orm.QueryBuilder().append(
+        orm.WorkChainNode,
+        filters={'id': {'>': after_pk}, 'process_type': 'aiida.workflows:hdiff.diffusion'},
+    )
+    return query.first(flat=True)

@@ -1,0 +1,27 @@
+"""`aiida-hdiff status`."""
+
+from __future__ import annotations
+
+import click
+
+from aiida_hdiff.cli.session import load_study, with_profile
+
+
+@click.command()
+@click.argument('study')
+@click.option('--watch', is_flag=True, help='Keep the display up to date until the study ends.')
+@with_profile
+def status(study: str, watch: bool) -> None:
+    """Show the progress of the study with this PK or UUID."""
+    from aiida_hdiff.cli.progress import Display, watch_study
+    from aiida_hdiff.workflows.progress import study_progress
+
+    node = load_study(study)
+    if watch:
+        watch_study(node)
+    else:
+        for row in study_progress(node):
+            click.echo(f'{row.label:<18} {row.state:<9} {row.steps_done:>10}/{row.steps_total}  {row.stage}')
+        Display().show(study_progress(node), final=True)
+    state = node.process_state.value if node.process_state else 'unknown'
+    click.echo(f'study {node.pk}: {state}{f", {node.exit_message}" if node.exit_message else ""}')

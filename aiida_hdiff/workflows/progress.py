@@ -1,0 +1,121 @@
+"""How far a study is, read from the graph and from the folders of the running jobs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+
+from aiida_hdiff.calculations.stages import STAGES, stage_settings
+from aiida_hdiff.formats.lammps import read_screen_output
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """Progress of one diffusivity.
+
+    Attributes
+    ----------
+    label
+        Potential, temperature and replica.
+    state
+        ``waiting``, ``running``, ``finished`` or ``failed``.
+    stage
+        Stage that runs, or what came out.
+    steps_done, steps_total
+        Steps of all stages of the regular course.
+    """
+
+    label: str
+    state: str
+    stage: str
+    steps_done: int
+    steps_total: int
+
+
+def study_progress(node: orm.WorkChainNode) -> list[RunProgress]:
+    """Return the progress of every run of a DiffusionWorkChain."""
+    from aiida_hdiff.workflows.diffusion import run_label
+
+    settings = node.inputs.settings.get_dict()
+    totals = {stage: stage_settings(settings, stage, 300.0, 1)['steps'] for stage in STAGES}
+    children = _called(node)
+    rows = []
+    for temperature in node.inputs.temperatures.get_list():
+        for replica in range(node.inputs.replicas.value):
+            for potential in node.inputs.potentials:
+                label = run_label(potential, temperature, replica)
+                rows.append(_run_progress(label, children.get(label), totals))
+    return rows
+
+
+def _called(node: orm.ProcessNode) -> dict[str, Any]:
+    return {link.link_label: link.node for link in node.base.links.get_outgoing(node_class=orm.ProcessNode).all()}
+
+
+def _run_progress(label: str, run: Any, totals: dict[str, int]) -> RunProgress:
+    total = sum(totals.values())
+    if run is None:
+        return RunProgress(label, 'waiting', '', 0, total)
+    if run.is_terminated:
+        if run.is_finished_ok:
+            return RunProgress(label, 'finished', str(run.outputs.diffusivity), total, total)
+        return RunProgress(label, 'failed', run.exit_message or run.process_state.value, total, total)
+    done, current = 0, 'starting'
+    for name, stage in sorted(_called(run).items(), key=lambda item: item[1].pk):
+        kind, _, repeat = name.partition('_')
+        if kind not in STAGES or not isinstance(stage, orm.WorkChainNode):
+            continue
+        if repeat == '2' and kind == 'nvt':
+            done = totals['npt']
+        if stage.is_terminated:
+            done, current = done + totals[kind], f'{name} done'
+        else:
+            steps = _stage_steps(stage)
+            done, current = done + min(steps, totals[kind]), f'{name} {steps}/{totals[kind]}'
+    return RunProgress(label, 'running', current, done, total)
+
+
+def _stage_steps(stage: orm.WorkChainNode) -> int:
+    """Return the steps done by the last job of a running stage."""
+    jobs = sorted((node for node in stage.called if isinstance(node, orm.CalcJobNode)), key=lambda node: node.pk)
+    return job_steps(jobs[-1]) if jobs else 0
+
+
+def job_steps(job: orm.CalcJobNode) -> int:
+    """Return the steps that a job has done, from its results or from its folder while it runs; 0 if unknown."""
+    if job.is_finished and 'results' in job.outputs:
+        return int(job.outputs.results['last_step'])
+    workdir = job.get_remote_workdir()
+    if workdir is None:
+        return 0
+    lammps = job.process_type.endswith('lammps_md')
+    name = job.get_option('output_filename') if lammps else 'progress.json'
+    text = _remote_text(job, f'{workdir}/{name}')
+    if not text:
+        return int(job.inputs.checkpoint.step) if 'checkpoint' in job.inputs else 0
+    if lammps:
+        return read_screen_output(text).last_step or 0
+    try:
+        return int(json.loads(text)['step'])
+    except (ValueError, KeyError):
+        return 0
+
+
+def _remote_text(job: orm.CalcJobNode, path: str) -> str:
+    if job.computer.transport_type == 'core.local':
+        try:
+            return Path(path).read_text()
+        except OSError:
+            return ''
+    with tempfile.TemporaryDirectory() as scratch, job.get_authinfo().get_transport() as transport:
+        target = Path(scratch) / 'file'
+        try:
+            transport.getfile(path, str(target))
+        except OSError:
+            return ''
+        return target.read_text()

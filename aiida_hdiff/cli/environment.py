@@ -12,7 +12,7 @@ from aiida_hdiff.cli.session import fail, load_profile
 
 PROFILE = 'hdiff'
 COMPUTER = 'localhost'
-CACHED = ['aiida.calculations:hdiff.*', 'aiida_hdiff.calculations.*']
+CACHED = ['aiida.calculations:hdiff.*']
 
 
 def ensure_profile(name: str | None = None) -> tuple[str, bool]:

@@ -13,6 +13,7 @@ from aiida_hdiff.workflows.progress import RunProgress, study_progress
 
 REFRESH_S = 2.0
 PLAIN_REFRESH_S = 30.0
+POLL_S = 0.5
 
 
 class Display:
@@ -74,12 +75,11 @@ def quiet_console() -> None:
 
 def run_study(builder: Any) -> Any:
     """Run a study in this process with a live display; return its node. An interrupt kills it."""
-    from aiida.engine import run_get_node
     from aiida.manage import get_manager
 
     quiet_console()
     display = Display()
-    runner = get_manager().get_runner()
+    runner = get_manager().create_runner(communicator=None, poll_interval=POLL_S)
     root: dict[str, Any] = {}
 
     async def watch() -> None:
@@ -93,7 +93,7 @@ def run_study(builder: Any) -> Any:
     started = _last_pk()
     task = runner.loop.create_task(watch())
     try:
-        result = run_get_node(builder)
+        result = runner.run_get_node(builder)
     finally:
         task.cancel()
     display.show(study_progress(result.node), final=True)

@@ -39,55 +39,64 @@ def _number_of_hydrogen(n_hydrogen: int | None, ratio: float | None, n_host: int
     return int(n_hydrogen)
 
 
-def _distances(points: Floats, others: Floats, atoms: Atoms) -> Floats:
-    from ase.geometry import get_distances
-
-    if not len(points) or not len(others):
-        return np.full((len(points), len(others)), np.inf)
-    return np.asarray(get_distances(points, others, cell=atoms.cell, pbc=atoms.pbc)[1], dtype=np.float64)
-
-
 def _choose_sites(
     candidates: Floats, number: int, min_distance: float, atoms: Atoms, rng: np.random.Generator
 ) -> Floats:
-    near = _distances(candidates, candidates, atoms) < min_distance
+    from ase import Atoms as AseAtoms
+    from ase.neighborlist import neighbor_list
+
+    occupied = atoms.positions[atoms.numbers == HYDROGEN]
+    points = np.concatenate([candidates, occupied])
+    marks = AseAtoms(numbers=np.zeros(len(points), int), positions=points, cell=atoms.cell, pbc=atoms.pbc)
+    first, second = neighbor_list('ij', marks, float(min_distance))
+    neighbours = np.split(second, np.searchsorted(first, np.arange(1, len(points))))
+    available = np.ones(len(points), dtype=bool)
+    available[len(candidates) :] = False
+    for hydrogen in range(len(candidates), len(points)):
+        available[neighbours[hydrogen]] = False
     best = 0
     for _ in range(SHUFFLES):
-        free = np.ones(len(candidates), dtype=bool)
+        free = available.copy()
         chosen: list[int] = []
         for site in rng.permutation(len(candidates)):
             if free[site]:
                 chosen.append(int(site))
-                free &= ~near[site]
+                free[neighbours[site]] = False
             if len(chosen) == number:
                 return candidates[chosen]
         best = max(best, len(chosen))
     raise ValueError(
-        f'no room for {number} H on {len(candidates)} sites at least {min_distance} Å apart: '
+        f'no room for {number} H on {np.count_nonzero(available)} free sites at least {min_distance} Å apart: '
         f'at most {best} were placed. Give fewer H, a larger cell, or a smaller `min_distance_A`.'
     )
+
+
+def _distances(point: Floats, others: Floats, atoms: Atoms) -> Floats:
+    from ase.geometry import get_distances
+
+    distances = get_distances(point[None], others, cell=atoms.cell, pbc=atoms.pbc)[1]
+    return np.asarray(distances[0], dtype=np.float64)
 
 
 def _random_positions(
     number: int, min_distance: float, min_host_distance: float, atoms: Atoms, rng: np.random.Generator
 ) -> Floats:
+    points = np.array(atoms.positions)
     limits = np.where(atoms.numbers == HYDROGEN, min_distance, min_host_distance)
-    placed = np.empty((0, 3))
-    for _ in range(number):
+    for placed in range(number):
         for _ in range(TRIALS_PER_ATOM):
-            point = rng.random((1, 3)) @ atoms.cell.array
-            if np.all(_distances(point, atoms.positions, atoms) >= limits) and np.all(
-                _distances(point, placed, atoms) >= min_distance
-            ):
-                placed = np.concatenate([placed, point])
+            point = rng.random(3) @ atoms.cell.array
+            if np.all(_distances(point, points, atoms) >= limits):
+                points = np.concatenate([points, point[None]])
+                limits = np.append(limits, min_distance)
                 break
         else:
             raise ValueError(
                 f'no room for {number} H at least {min_distance} Å from each other and {min_host_distance} Å '
-                f'from the host: {len(placed)} were placed. '
+                f'from the host: {placed} were placed. '
                 'Give fewer H, a larger cell, or smaller distances.'
             )
-    return placed
+    return points[len(atoms) :]
 
 
 def insert_interstitials(
@@ -146,14 +155,14 @@ def insert_interstitials(
     if sites == 'random':
         positions = _random_positions(number, min_distance_A, min_host_distance_A, atoms, rng)
     else:
-        candidates = _free_sites(atoms, sites, min_distance_A, min_host_distance_A)
+        candidates = _wide_sites(atoms, sites, min_host_distance_A)
         positions = _choose_sites(candidates, number, min_distance_A, atoms, rng)
     with_hydrogen: Atoms = atoms.copy()
     with_hydrogen.extend(AseAtoms(numbers=[HYDROGEN] * number, positions=positions))
     return with_hydrogen
 
 
-def _free_sites(atoms: Atoms, sites: str, min_distance: float, min_host_distance: float) -> Floats:
+def _wide_sites(atoms: Atoms, sites: str, min_host_distance: float) -> Floats:
     found = find_interstitial_sites(atoms)
     of_kind = [site for site in found if sites in ('mixed', site.kind)]
     if not of_kind:
@@ -167,7 +176,4 @@ def _free_sites(atoms: Atoms, sites: str, min_distance: float, min_host_distance
             f'every {sites} site is nearer to the host than `min_host_distance_A` = {min_host_distance} Å; '
             f'the widest has {largest:.2f} Å.'
         )
-    positions = np.array(wide)
-    hydrogen = atoms.positions[atoms.numbers == HYDROGEN]
-    free = np.all(_distances(positions, hydrogen, atoms) >= min_distance, axis=1)
-    return positions[free]
+    return np.array(wide)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import CalcJob, ProcessHandlerReport, process_handler, while_
+from aiida.engine import BaseRestartWorkChain, CalcJob, ProcessHandlerReport, process_handler, while_
 from aiida.plugins import CalculationFactory
 
 from aiida_hdiff.calculations.md_job import validate_md_inputs
@@ -41,6 +41,8 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         spec.input('state', valid_type=MDState, required=False, help='Positions, velocities and cell to start from.')
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs['max_iterations'].default = lambda: orm.Int(_SEGMENT_LIMIT)
+        spec.inputs['clean_workdir'].default = lambda: orm.Bool(True)
+        spec.inputs['clean_workdir'].help = 'Remove the work directories of the jobs if the stage succeeds.'
         spec.inputs.validator = lambda value, _: validate_md_inputs(value)
         spec.outline(
             cls.setup,
@@ -134,6 +136,13 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         self.out('final_state', node.outputs.final_state)
         self.out('results', node.outputs.results)
         return None
+
+    def on_terminated(self) -> None:
+        """Remove the work directories after a success; keep them for inspection after a failure."""
+        if self.node.is_finished_ok:
+            super().on_terminated()
+        else:
+            super(BaseRestartWorkChain, self).on_terminated()
 
 
 def _validate_code(value: orm.AbstractCode | None, _port: Any) -> str | None:

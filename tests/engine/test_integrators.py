@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
 
-from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K
+from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_IN_GPA
 from aiida_hdiff.engine.barostat import Barostat, strain_basis
 from aiida_hdiff.engine.integrators import Integrator, build_integrator
 from aiida_hdiff.engine.parameters import MDParameters
@@ -119,7 +119,7 @@ def test_mean_temperature(thermostat):
     parameters = MDParameters.from_dict({**DEFAULTS, 'ensemble': 'nvt', 'thermostat': thermostat})
     integrator = build_integrator(state, parameters, np.random.default_rng(2))
     temperatures = []
-    for step in range(4500):
+    for step in range(3500):
         integrator.step(600)
         if step >= 500:
             temperatures.append(state.temperature_K)
@@ -149,28 +149,40 @@ def test_isotropic_volume_is_that_of_zero_pressure(thermostat):
     assert state.cell == pytest.approx(state.cell[0, 0] * np.eye(3), abs=1e-9)
 
 
-@pytest.mark.parametrize('thermostat', ['langevin', 'nose_hoover'])
-def test_cell_motion_is_as_warm_as_the_atoms(thermostat):
-    state = system(copper((2, 1, 1)), with_stress=True, temperature_K=300)
-    settings = {'ensemble': 'npt', 'thermostat': thermostat, 'barostat': 'full', 'barostat_time_fs': 60.0}
-    integrator = build_integrator(state, MDParameters.from_dict({**DEFAULTS, **settings}), np.random.default_rng(4))
-    thermal = KT / 2
-    inertia = (21 / 3 + 1) * thermal * 60.0**2
-    energies, temperatures = [], []
-    for step in range(3500):
-        integrator.step(300)
-        if step >= 500:
-            energies.append(inertia * np.sum(integrator.state['strain_rates'] ** 2) / (6 * thermal))
-            temperatures.append(state.temperature_K)
-    assert np.mean(energies) == pytest.approx(1, abs=0.2)
-    assert np.mean(temperatures) == pytest.approx(300, abs=25)
+@pytest.mark.parametrize('barostat', ['isotropic', 'fixed_shape', 'full'])
+def test_ideal_gas_at_constant_pressure(barostat):
+    """The volume is Gamma distributed, V^(N-1) exp(-PV/kT): mean N kT/P, standard deviation √N kT/P."""
+    n_atoms, volume, steps = 8, 1000.0, 16000
+    gas = System(Atoms(numbers=[1] * n_atoms, cell=[10, 10, 10], pbc=True), with_stress=True)
+    gas.stress = np.zeros((3, 3))
+    gas.evaluate = lambda: None
+    gas.draw_velocities(600, np.random.default_rng(1))
+    settings = {
+        'ensemble': 'npt',
+        'barostat': barostat,
+        'thermostat_time_fs': 20.0,
+        'barostat_time_fs': 30.0,
+        'pressure_GPa': n_atoms * KT / volume * EV_PER_ANGSTROM3_IN_GPA,
+    }
+    integrator = build_integrator(gas, MDParameters.from_dict({**DEFAULTS, **settings}), np.random.default_rng(4))
+    inertia = n_atoms * KT * 30.0**2
+    record = np.empty((steps, 3))
+    for step in range(steps):
+        integrator.step(600)
+        rates = integrator.state['strain_rates']
+        record[step] = gas.volume / volume, gas.temperature_K / 600, inertia * np.mean(rates**2) / KT
+        if step % 100 == 0:  # a gas does not resist shear, which would deform the cell without end
+            gas.cell = np.eye(3) * np.cbrt(gas.volume)
+    # Standard errors for 200 000 steps, measured: 0.003, 0.002 and 0.012; the tolerance is 3.5 of them.
+    assert np.all(np.abs(record.mean(axis=0) - 1) < 3.5 * np.sqrt(200_000 / steps) * np.array([0.003, 0.002, 0.012]))
+    assert record[:, 0].std() == pytest.approx(n_atoms**-0.5, rel=0.2)
 
 
 def test_strain_bases():
-    cubic, hexagonal = np.eye(3) * 4, bulk('Mg', 'hcp', a=3.2, c=5.2).cell.array
+    cubic, hexagonal = np.eye(3) * 4, np.array(bulk('Mg', 'hcp', a=3.2, c=5.2).cell)
     orthorhombic = np.diag([3.0, 4, 5])
     sheared = hexagonal * [[4], [3], [2]]
-    triclinic = hexagonal + [[0, 0, 0.3], [0, 0, 0], [0, 0, 0]]
+    triclinic = hexagonal + np.array([[0, 0, 0.3], [0, 0, 0], [0, 0, 0]])
     for barostat, cell, number in [
         ('isotropic', hexagonal, 1),
         ('full', hexagonal, 6),

@@ -169,7 +169,7 @@ def test_lennard_jones_and_eam_need_their_files(engine, tmp_path):
 @pytest.mark.parametrize(
     ('change', 'reason'),
     [
-        (lambda atoms: atoms.positions.__setitem__(1, atoms.positions[0] + 0.8), 'force'),
+        (lambda atoms: atoms.positions.__setitem__(1, atoms.positions[0] + 0.6), 'force|temperature'),
         (lambda atoms: atoms.positions.__setitem__(1, atoms.positions[0]), 'not finite|apart|force'),
     ],
 )
@@ -280,10 +280,10 @@ def test_unreadable_input(tmp_path, monkeypatch):
     assert main(['md', 'list.json']) == exit_codes.BAD_INPUT
 
 
-@pytest.mark.parametrize('request_', [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize('request_', [signal.SIGTERM, signal.SIGKILL])
 def test_killed_process(engine, tmp_path, request_):
     """A killed process loses nothing that a restart does not bring back."""
-    settings = {'ensemble': 'nvt', 'steps': 1500, 'output_interval': 10, 'checkpoint_interval': 50}
+    settings = {'ensemble': 'nvt', 'steps': 1000, 'output_interval': 10, 'checkpoint_interval': 50}
     whole = engine(SMALL, **settings)
     folder = tmp_path / 'killed'
     folder.mkdir()
@@ -296,7 +296,7 @@ def test_killed_process(engine, tmp_path, request_):
     process.send_signal(request_)
     code = process.wait(timeout=60)
     step = int(np.load(folder / 'checkpoint.npz')['step'])
-    assert 50 <= step < 1500
+    assert 50 <= step < 1000
     frames = np.array(read_frame_stream(folder / 'frames.bin'))
     if request_ == signal.SIGKILL:
         assert code == -signal.SIGKILL

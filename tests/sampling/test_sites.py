@@ -87,7 +87,7 @@ def test_second_insertion_avoids_the_first():
     full = insert_interstitials(half, n_hydrogen=16, seed=2)
     assert len(full) == 64
     assert full.get_all_distances(mic=True)[np.triu_indices(64, 1)].min() > 1.7
-    with pytest.raises(ValueError, match='no room for 1 H on 0 sites'):
+    with pytest.raises(ValueError, match='no room for 1 H on 0 free sites'):
         insert_interstitials(full, n_hydrogen=1, seed=3)
 
 
@@ -105,7 +105,7 @@ def test_cell_as_small_as_one_conventional_cell():
         ({'ratio': float('nan')}, 'positive'),
         ({'n_hydrogen': 0}, 'at least 1'),
         ({'n_hydrogen': 1.5}, 'whole number'),
-        ({'n_hydrogen': 5}, 'no room for 5 H on 4 sites.*at most 4'),
+        ({'n_hydrogen': 5}, 'no room for 5 H on 4 free sites.*at most 4'),
         ({'n_hydrogen': 60, 'sites': 'random'}, 'no room for 60 H'),
         ({'n_hydrogen': 1, 'sites': 'octahedra'}, 'choose one of octahedral, tetrahedral'),
         ({'n_hydrogen': 1, 'seed': -1}, '`seed` is -1'),

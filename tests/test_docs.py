@@ -65,7 +65,9 @@ def test_documented_studies_are_valid(study):
 
     assert study_error(study) is None
     assert temperatures_error(study['temperatures_K']) is None
-    assert settings_error(DiffusionProtocols.get_protocol_settings(study.get('protocol'), study.get('settings'))) is None
+    assert (
+        settings_error(DiffusionProtocols.get_protocol_settings(study.get('protocol'), study.get('settings'))) is None
+    )
 
 
 def test_links_between_pages_and_images_exist():

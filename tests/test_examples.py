@@ -22,7 +22,9 @@ def test_study_files_are_valid(path):
     study = yaml.safe_load(path.read_text(encoding='utf-8'))
     assert study_error(study) is None
     assert temperatures_error(study['temperatures_K']) is None
-    assert settings_error(DiffusionProtocols.get_protocol_settings(study.get('protocol'), study.get('settings'))) is None
+    assert (
+        settings_error(DiffusionProtocols.get_protocol_settings(study.get('protocol'), study.get('settings'))) is None
+    )
 
 
 def test_random_walk_without_aiida():
@@ -31,9 +33,7 @@ def test_random_walk_without_aiida():
     result = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count('resolved') == 4
-    energy, error, exact = map(
-        float, re.search(r'Ea = \((\S+) ± (\S+)\) eV, exact (\S+) eV', result.stdout).groups()
-    )
+    energy, error, exact = map(float, re.search(r'Ea = \((\S+) ± (\S+)\) eV, exact (\S+) eV', result.stdout).groups())
     assert abs(energy - exact) < 3 * error < 0.05
 
 

@@ -24,7 +24,7 @@ require_package('aiida_lammps', 'lammps')
 from aiida_lammps.calculations.raw import LammpsRawCalculation  # noqa: E402
 
 
-class LammpsMDCalculation(LammpsRawCalculation):  # type: ignore[misc]
+class LammpsMDCalculation(LammpsRawCalculation):
     """One stage of molecular dynamics in LAMMPS, with any pair style it was built with.
 
     The script and the data file are generated from the inputs and pinned by regression tests: whoever changes them

@@ -94,7 +94,7 @@ def structure_error(structure: orm.StructureData, *, needs_hydrogen: bool = True
             '`hydrogen` in the study file.'
         )
     if len(hydrogens) == len(atoms):
-        return f'`structure` ({atoms.get_chemical_formula()}) has no host atoms: give the host crystal with hydrogen in it.'
+        return f'`structure` ({atoms.get_chemical_formula()}) has no host atoms: give a host crystal with H in it.'
     if not all(atoms.pbc):
         return '`structure` is not periodic in all three directions: diffusion in a crystal needs it to be.'
     for index in hydrogens:

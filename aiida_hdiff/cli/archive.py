@@ -44,8 +44,9 @@ def export(study: str, output: Path | None) -> None:
 @with_profile
 def import_(archive: Path) -> None:
     """Import an archive into the profile."""
+    from aiida.common.exceptions import CorruptStorage, IncompatibleStorageSchema
     from aiida.tools.archive import import_archive
-    from aiida.tools.archive.exceptions import ArchiveImportError, CorruptArchive, IncompatibleArchive
+    from aiida.tools.archive.exceptions import ArchiveImportError
 
     from aiida_hdiff.cli.progress import quiet_console
 
@@ -55,6 +56,6 @@ def import_(archive: Path) -> None:
     quiet_console()
     try:
         import_archive(archive)
-    except (ArchiveImportError, CorruptArchive, IncompatibleArchive, OSError, ValueError) as error:
+    except (ArchiveImportError, CorruptStorage, IncompatibleStorageSchema, OSError, ValueError) as error:
         raise fail(f'archive {archive.name!r} cannot be imported: {error}') from error
     click.echo(f'imported {archive.name}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
 from typing import Any
@@ -39,7 +40,7 @@ class Display:
         if self._lines:
             click.echo(f'\x1b[{self._lines}F\x1b[J', nl=False)
         lines = [*(_row(row) for row in rows), summary]
-        width = click.get_terminal_size()[0] if hasattr(click, 'get_terminal_size') else 100
+        width = shutil.get_terminal_size().columns
         click.echo('\n'.join(line[: max(20, width - 1)] for line in lines))
         self._lines = len(lines)
 

@@ -31,7 +31,7 @@ PAIR_COEFF_TEMPLATES: dict[str, tuple[str, ...]] = {
 class PotentialCaching(NodeCaching):
     """Two potentials are equal when their content and settings are, whatever their files were called."""
 
-    def get_objects_to_hash(self) -> dict[str, Any]:  # type: ignore[override]
+    def get_objects_to_hash(self) -> dict[str, Any]:
         """Return what identifies the potential."""
         attributes = dict(self._node.base.attributes.all)
         return {'sha256': attributes.pop('sha256', None), 'attributes': attributes}
@@ -217,8 +217,8 @@ class PotentialData(orm.Data):
         wanted = dict(node.base.attributes.all)
         for (candidate,) in query.iterall():
             if dict(candidate.base.attributes.all) == wanted:
-                return candidate  # type: ignore[no-any-return]
-        return node.store()  # type: ignore[return-value]
+                return candidate
+        return node.store()
 
     def _validate(self) -> None:
         super()._validate()

@@ -36,6 +36,15 @@ def _quantise(values: Floats, quantum: float) -> NDArray[np.int32]:
     return scaled.astype(np.int32)
 
 
+def _block_differences(quantised: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Replace all but the first frame of each block by the difference from the frame before."""
+    encoded = quantised.copy()
+    for first in range(0, len(encoded), BLOCK_FRAMES):
+        block = encoded[first : first + BLOCK_FRAMES]
+        block[1:] = np.diff(block, axis=0)
+    return encoded
+
+
 class TrajectoryWriter:
     """Write a trajectory frame block by frame block, with memory for one block only.
 
@@ -65,7 +74,7 @@ class TrajectoryWriter:
         self._vectors = {'position': POSITION_QUANTUM_A}
         if velocities:
             self._vectors['velocity'] = VELOCITY_QUANTUM_A_PER_FS
-        self._pending: list[tuple[Any, ...]] = []
+        self._pending: list[tuple[NDArray[Any], ...]] = []
         self._n_pending = 0
         self._create(numbers, timestep_fs)
 
@@ -133,7 +142,7 @@ class TrajectoryWriter:
             vectors.append(np.asarray(velocities, dtype=np.float64))
         quantised = [_quantise(v, q) for v, q in zip(vectors, self._vectors.values(), strict=True)]
         scalars = [np.asarray(observables[name], dtype=np.float64) for name in OBSERVABLES]
-        frames = (
+        frames: tuple[NDArray[Any], ...] = (
             np.asarray(steps, dtype=np.int64),
             np.asarray(cells, dtype=np.float64),
             *scalars,
@@ -162,11 +171,9 @@ class TrajectoryWriter:
             start = len(dataset)
             dataset.resize(start + len(column), axis=0)
             if name.endswith('position/value'):
-                column = column.copy()
-                for first in range(0, len(column), BLOCK_FRAMES):
-                    block = column[first : first + BLOCK_FRAMES]
-                    block[1:] = np.diff(block, axis=0)
-            dataset[start:] = column
+                dataset[start:] = _block_differences(column)
+            else:
+                dataset[start:] = column
 
     def close(self) -> None:
         """Write what is pending and close the file."""
@@ -224,7 +231,7 @@ class TrajectoryFile:
     @property
     def times_fs(self) -> Floats:
         """Time of each frame (fs), shape (n_frames,)."""
-        return self.steps * self.timestep_fs
+        return np.asarray(self.steps * self.timestep_fs, dtype=np.float64)
 
     @property
     def has_velocities(self) -> bool:

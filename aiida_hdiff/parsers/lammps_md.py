@@ -31,6 +31,7 @@ class LammpsMDParser(MDParserBase):
     """Turn the dumps of a run, complete or not, into a trajectory and a state."""
 
     def parse_folder(self, folder: Path) -> ExitCode | None:
+        """Parse the files of the job in ``folder``."""
         name = self.node.get_option('output_filename')
         if name not in self.retrieved.list_object_names():
             return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason=f'{name} is not there.')

@@ -184,7 +184,7 @@ def _node_counts(node: orm.WorkChainNode) -> dict[str, int]:
     from aiida.tools.graph.graph_traversers import traverse_graph
 
     forward = [LinkType.CALL_CALC, LinkType.CALL_WORK, LinkType.CREATE]
-    found = traverse_graph([node.pk], links_forward=forward)['nodes']
+    found = traverse_graph([int(node.pk or 0)], links_forward=forward)['nodes']
     query = orm.QueryBuilder().append(orm.Node, filters={'id': {'in': list(found)}}, project='node_type')
     return dict(sorted(Counter(kind.split('.')[-2] for (kind,) in query.iterall()).items()))
 

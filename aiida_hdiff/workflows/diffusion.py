@@ -81,7 +81,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
                 return f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
             if CODE_PLUGINS.get(code.default_calc_job_plugin) != name:
                 return (
-                    f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give a code whose default plugin is '
+                    f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give one whose default plugin is '
                     f'{next(plugin for plugin, kind in CODE_PLUGINS.items() if kind == name)!r}.'
                 )
             error = code_error(code)

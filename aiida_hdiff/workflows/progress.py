@@ -66,7 +66,7 @@ def _run_progress(label: str, run: Any, totals: dict[str, int]) -> RunProgress:
             return RunProgress(label, 'finished', str(run.outputs.diffusivity), total, total)
         return RunProgress(label, 'failed', run.exit_message or run.process_state.value, total, total)
     done, current = 0, 'starting'
-    for name, stage in sorted(_called(run).items(), key=lambda item: item[1].pk):
+    for name, stage in sorted(_called(run).items(), key=lambda item: int(item[1].pk)):
         kind, _, repeat = name.partition('_')
         if kind not in STAGES or not isinstance(stage, orm.WorkChainNode):
             continue
@@ -82,7 +82,9 @@ def _run_progress(label: str, run: Any, totals: dict[str, int]) -> RunProgress:
 
 def _stage_steps(stage: orm.WorkChainNode) -> int:
     """Return the steps done by the last job of a running stage."""
-    jobs = sorted((node for node in stage.called if isinstance(node, orm.CalcJobNode)), key=lambda node: node.pk)
+    jobs = sorted(
+        (node for node in stage.called if isinstance(node, orm.CalcJobNode)), key=lambda node: int(node.pk or 0)
+    )
     return job_steps(jobs[-1]) if jobs else 0
 
 

@@ -123,7 +123,7 @@ def _codes(study: Mapping[str, Any], potentials: Mapping[str, Any]) -> dict[str,
     from aiida.common.exceptions import NotExistent
 
     names = {'lammps' if node.architecture == 'lammps' else 'engine' for node in potentials.values()}
-    codes = {}
+    codes: dict[str, orm.AbstractCode] = {}
     for name in sorted(names):
         label = study.get('codes', {}).get(name, DEFAULT_CODES[name])
         try:
@@ -167,7 +167,7 @@ NODES_PER_RUN = 51
 NODES_PER_STUDY = 7
 BYTES_STORED = 7
 BYTES_TEMPORARY = 24
-SECONDS_PER_ATOM_STEP = {'lammps': 1.35e-6, 'chgnet': 4.5e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5}
+SECONDS_PER_ATOM_STEP = {'lammps': 1.35e-6, 'chgnet': 1.3e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5}
 """Rough cost of one atom for one step on one core, by architecture; EAM for LAMMPS."""
 
 

@@ -51,8 +51,8 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
                 return f'`settings.{stage}.{key}` is {value!r}: give a positive number.'
         if settings[stage]['output_interval_fs'] > settings[stage]['time_ps'] * FS_PER_PS:
             return (
-                f'`settings.{stage}.output_interval_fs` ({settings[stage]["output_interval_fs"]} fs) is longer than the '
-                f'run ({settings[stage]["time_ps"]} ps): reduce it.'
+                f'`settings.{stage}.output_interval_fs` ({settings[stage]["output_interval_fs"]} fs) is longer than '
+                f'the run ({settings[stage]["time_ps"]} ps): reduce it.'
             )
     timestep = settings['timestep_fs']
     if isinstance(timestep, bool) or not isinstance(timestep, (int, float)) or not timestep > 0:
@@ -74,12 +74,12 @@ def _window_error(settings: Mapping[str, Any]) -> str | None:
         return f'`settings.analysis.window_ps` is {window!r}: give two increasing positive times in ps.'
     if nve['time_ps'] < WINDOW_FRACTION * window[1]:
         return (
-            f'`settings.nve.time_ps` ({nve["time_ps"]} ps) is too short for the fit window up to {window[1]} ps: run at '
-            f'least {WINDOW_FRACTION * window[1]:g} ps, or shorten `settings.analysis.window_ps`.'
+            f'`settings.nve.time_ps` ({nve["time_ps"]} ps) is too short for the fit window up to {window[1]} ps: run '
+            f'at least {WINDOW_FRACTION * window[1]:g} ps, or shorten `settings.analysis.window_ps`.'
         )
     if nve['output_interval_fs'] > (window[1] - window[0]) * FS_PER_PS / 4:
         return (
-            f'`settings.nve.output_interval_fs` ({nve["output_interval_fs"]} fs) leaves too few frames in the fit window '
+            f'`settings.nve.output_interval_fs` ({nve["output_interval_fs"]} fs) leaves too few frames in the window '
             f'{window[0]:g}-{window[1]:g} ps: give at most {(window[1] - window[0]) * FS_PER_PS / 4:g} fs.'
         )
     return None

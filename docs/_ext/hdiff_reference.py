@@ -34,9 +34,7 @@ def _schema_type(schema: Mapping[str, Any]) -> str:
     text = ' or '.join(kind) if isinstance(kind, list) else str(kind)
     if 'items' in schema and 'array' in text:
         text += f' of {_schema_type(schema["items"])}'
-    limits = [
-        f'{sign} {schema[key]}' for key, sign in (('minimum', '≥'), ('exclusiveMinimum', '>')) if key in schema
-    ]
+    limits = [f'{sign} {schema[key]}' for key, sign in (('minimum', '≥'), ('exclusiveMinimum', '>')) if key in schema]
     if limits:
         text += f' ({", ".join(limits)})'
     return text

@@ -72,6 +72,7 @@ class LammpsMDCalculation(LammpsRawCalculation):
         text = script.lammps_script(
             parameters,
             self.inputs.potential.pair_commands([chemical_symbols[number] for number in species]),
+            [atomic_masses[number] for number in species],
             has_velocities=arrays['velocities'] is not None,
             couple_ab=bool(np.isclose(lengths[0], lengths[1])),
             checkpoint_step=None if checkpoint is None else checkpoint.step,

@@ -30,6 +30,7 @@ def explosion_temperature_K(parameters: MDParameters) -> float:
 def lammps_script(
     parameters: MDParameters,
     pair_commands: Sequence[str],
+    masses: Sequence[float],
     *,
     has_velocities: bool,
     couple_ab: bool = False,
@@ -44,6 +45,8 @@ def lammps_script(
         Settings of the stage.
     pair_commands
         ``pair_style`` and ``pair_coeff`` commands.
+    masses
+        Mass (u) of each atom type.
     has_velocities
         Whether the data file holds velocities; otherwise they are drawn from the seed.
     couple_ab
@@ -55,6 +58,8 @@ def lammps_script(
     """
     start = f'read_data {DATA_FILE}' if checkpoint_step is None else f'read_restart {RESTART_FILE}'
     lines = ['units metal', 'atom_style atomic', 'boundary p p p', start, *pair_commands]
+    # After the potential, whose file may bring other masses: eam/alloy does.
+    lines += [f'mass {kind} {mass:.10g}' for kind, mass in enumerate(masses, 1)]
     lines.append(f'timestep {parameters.timestep_fs / FS_PER_PS:.10g}')
     if checkpoint_step is None and not has_velocities:
         lines.append(

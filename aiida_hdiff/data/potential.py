@@ -13,7 +13,7 @@ from aiida.orm.nodes.caching import NodeCaching
 
 from aiida_hdiff.formats.eam import read_setfl
 
-ARCHITECTURES = ('lammps', 'chgnet', 'mace', 'emt', 'lennard_jones')
+ARCHITECTURES = ('lammps', 'chgnet', 'mace', 'emt', 'lennard_jones', 'eam')
 """What computes the potential: a LAMMPS pair style, or an ASE calculator."""
 
 PAIR_COEFF_TEMPLATES: dict[str, tuple[str, ...]] = {

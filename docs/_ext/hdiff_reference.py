@@ -135,10 +135,10 @@ def exit_codes() -> list[str]:
         (CalculationFactory, 'hdiff.lammps_md'),
         (CalculationFactory, 'hdiff.md'),
     ):
-        codes = sorted(factory(name).spec().exit_codes.values(), key=lambda code: code.status)
+        codes = sorted(factory(name).spec().exit_codes.items(), key=lambda item: item[1].status)
         rows = [
-            (code.status, f'`{code.label}`', code.message, 'no' if code.invalidates_cache else 'yes')
-            for code in codes
+            (code.status, f'`{label}`', code.message, 'no' if code.invalidates_cache else 'yes')
+            for label, code in codes
             if code.status not in own
         ]
         lines += [f'**`{name}`**', '', *_table(('Status', 'Label', 'Message', 'May be served from the cache'), rows)]

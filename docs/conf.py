@@ -11,14 +11,11 @@ from pathlib import Path
 # processes is generated from their specifications, which needs a profile, and never touches the one of the user.
 os.environ['AIIDA_PATH'] = tempfile.mkdtemp(prefix='hdiff-docs-')
 
-import warnings
-
 from aiida import load_profile
-from aiida.common.warnings import AiidaDeprecationWarning
+from aiida.manage.configuration import get_config
 from aiida.storage.sqlite_temp import SqliteTempBackend
 
-warnings.filterwarnings('ignore', category=AiidaDeprecationWarning)  # autodoc looks at every attribute
-warnings.filterwarnings('ignore', message='Creating AiiDA configuration folder')
+get_config(create=True).set_option('warnings.showdeprecations', False)  # autodoc looks at every attribute
 load_profile(SqliteTempBackend.create_profile('docs'), allow_switch=True)
 
 sys.path.insert(0, str(Path(__file__).parent / '_ext'))

@@ -57,8 +57,8 @@ def collect_study(node: orm.WorkChainNode) -> Study:
 
 
 DEMONSTRATION_TEXT = (
-    'This is a demonstration: the cell is smaller than twice the range of the potential or the runs are too short for '
-    'a production value. It shows that the whole way works; do not quote its numbers.'
+    'The cell is smaller than twice the range of the potential, or the runs are too short for a production value. '
+    'This study shows that the whole way works; do not quote its numbers.'
 )
 
 

@@ -25,7 +25,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 PAIR = {'pair_style': 'lj/cut 4.0', 'pair_coeff': ['* * 0.5 2.2', '2 2 0.01 1.5', '1 2 0.05 1.5']}
-LENNARD_JONES = b'{"epsilon_eV": 0.05, "sigma_A": 1.5, "cutoff_A": 3.4}'
+LENNARD_JONES = b'{"epsilon_eV": 0.3, "sigma_A": 1.5, "cutoff_A": 3.4}'
 
 
 def atoms_of(engine: str, *, hydrogen_at: float = 0.5) -> Atoms:
@@ -52,9 +52,10 @@ LAMMPS: dict[str, dict[str, Any]] = {
         'parameters': {'steps': 2000, 'output_interval': 2000, 'checkpoint_interval': 2000},
         'hydrogen_at': 0.02,
     },
-    'not_a_number': {'pair': {'pair_style': 'lj/cut 4.0', 'pair_coeff': ['* * nan 2.2']}},
-    'exploded': {'hydrogen_at': 0.06},
-    'engine_failed': {'pair': {'pair_style': 'lj/cut', 'pair_coeff': ['* * 0.5 2.2']}},
+    'not_a_number': {'parameters': {'ensemble': 'npt'}, 'hydrogen_at': 1e-9},
+    'exploded': {'hydrogen_at': 0.18},
+    'engine_failed': {'from': 'killed', 'corrupt_restart': True},
+    'pair_style_arguments': {'pair': {'pair_style': 'lj/cut', 'pair_coeff': ['* * nan 2.2']}},
     'unknown_style': {'pair': {'pair_style': 'no/such/style 4.0', 'pair_coeff': ['* * 0.5 2.2']}},
     'potential_refused': {'pair': {'pair_style': 'eam/alloy', 'pair_coeff': ['* * potential.0 Ni H']}},
     'not_started': {'not_started': True},
@@ -63,15 +64,16 @@ LAMMPS: dict[str, dict[str, Any]] = {
 ENGINE: dict[str, dict[str, Any]] = {
     'finished': {},
     'velocities': {'parameters': {'velocities': True, 'steps': 20}},
-    'walltime': {'parameters': {'steps': 1_000_000, 'output_interval': 50, 'checkpoint_interval': 50}, 'max_seconds': 1},
+    'walltime': {'parameters': {'steps': 1_000_000, 'output_interval': 50, 'checkpoint_interval': 50}, 'max_seconds': 3},
+    'walltime_early': {'parameters': {'steps': 1_000_000}, 'max_seconds': 0.01},
     'interrupted': {'parameters': {'steps': 1_000_000, 'output_interval': 50, 'checkpoint_interval': 50}, 'signal': 15},
     'killed': {'parameters': {'steps': 1_000_000, 'output_interval': 10, 'checkpoint_interval': 50}, 'signal': 9},
     'killed_early': {
         'parameters': {'steps': 1_000_000, 'output_interval': 50, 'checkpoint_interval': 1_000_000},
         'signal': 9,
     },
-    'exploded': {'hydrogen_at': 0.05},
-    'engine_failed': {'parameters': {'barostat': 'isotropic'}, 'potential': {'architecture': 'emt', 'options': {'x': 1}}},
+    'exploded': {'hydrogen_at': 0.15},
+    'engine_failed': {'potential': {'architecture': 'emt', 'options': {'x': 1}}},
     'potential_refused': {
         'potential': {'architecture': 'lennard_jones', 'file': 'potential.0'},
         'content': b'{"epsilon_eV": 0.05',

@@ -1,4 +1,4 @@
-"""Make the outputs in ``fixtures`` with real runs: ``python -m tests.parsers.generate_fixtures``."""
+"""Make the outputs in ``fixtures`` with real runs: ``python -m tests.parsers.generate_fixtures [NAME ...]``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aiida_hdiff.calculations import md as engine_files
 from aiida_hdiff.engine.parameters import MDParameters
 from aiida_hdiff.formats.frame_stream import HEADER_BYTES, frame_dtype
 from aiida_hdiff.formats.lammps import data_file, restricted_triclinic
-from tests.parsers.cases import ENGINE, FIXTURES, LAMMPS, PAIR, arrays_of, atoms_of, last_checkpoint, parameters_of
+from tests.parsers.cases import ENGINE, FIXTURES, LAMMPS, LENNARD_JONES, PAIR, arrays_of, atoms_of, last_checkpoint, parameters_of
 
 BIN = Path(sys.executable).parent
 
@@ -39,20 +39,27 @@ def lammps_run(name: str, case: dict[str, Any]) -> None:
     pair = case.get('pair', PAIR)
     commands = [f'pair_style {pair["pair_style"]}', *(f'pair_coeff {line}' for line in pair['pair_coeff'])]
     step, restart = last_checkpoint(FIXTURES / 'lammps_md' / case['from']) if 'from' in case else (None, None)
+    species = list(dict.fromkeys(atoms.numbers.tolist()))
+    masses = [atomic_masses[number] for number in species]
     text = script.lammps_script(
-        parameters, commands, has_velocities=False, checkpoint_step=step, max_seconds=case.get('max_seconds', 1000)
+        parameters,
+        commands,
+        masses,
+        has_velocities=False,
+        checkpoint_step=step,
+        max_seconds=case.get('max_seconds', 1000),
     )
     if 'kill_at' in case:
         # `shell` runs a child of LAMMPS, which kills its parent, as the out-of-memory killer would.
         text = text.replace(f'run {parameters.steps} upto', f'run {case["kill_at"]} upto')
-        text = text.replace('write_dump', 'shell kill -9 $PPID\nwrite_dump', 1)
+        text = text.replace('write_dump', 'shell "kill -9 $PPID"\nwrite_dump', 1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if restart is not None:
-            shutil.copy(restart, folder / script.RESTART_FILE)
+            content = restart.read_bytes()
+            (folder / script.RESTART_FILE).write_bytes(content[:200] if case.get('corrupt_restart') else content)
         cell, rotation = restricted_triclinic(atoms.cell.array)
-        species = list(dict.fromkeys(atoms.numbers.tolist()))
-        types, masses = [species.index(n) + 1 for n in atoms.numbers], [atomic_masses[n] for n in species]
+        types = [species.index(number) + 1 for number in atoms.numbers]
         (folder / script.DATA_FILE).write_text(data_file(types, masses, cell, atoms.positions @ rotation, None))
         (folder / 'potential.0').write_text('not a potential\n' * 10)
         (folder / 'input.in').write_text(text)
@@ -68,7 +75,7 @@ def lammps_run(name: str, case: dict[str, Any]) -> None:
 
 def engine_run(name: str, case: dict[str, Any]) -> None:
     atoms = atoms_of('md', hydrogen_at=case.get('hydrogen_at', 0.5))
-    potential = {'architecture': 'emt', 'file': None, 'options': {}, **case.get('potential', {})}
+    potential = {'architecture': 'lennard_jones', 'file': 'potential.0', 'options': {}, **case.get('potential', {})}
     settings = {
         'parameters': parameters_of(case),
         'potential': potential,
@@ -81,33 +88,35 @@ def engine_run(name: str, case: dict[str, Any]) -> None:
         folder = Path(scratch)
         np.savez(folder / engine_files.START_FILE, pbc=[True] * 3, **arrays_of(atoms))
         (folder / engine_files.INPUT_FILE).write_text(json.dumps(settings))
-        if 'content' in case:
-            (folder / 'potential.0').write_bytes(case['content'])
+        (folder / 'potential.0').write_bytes(case.get('content', LENNARD_JONES))
         with (folder / 'engine.out').open('w') as stdout:
             process = subprocess.Popen(
                 [str(BIN / 'hdiff-engine'), 'md', engine_files.INPUT_FILE],
                 cwd=folder, stdout=stdout, stderr=subprocess.STDOUT,
             )  # fmt: skip
             if 'signal' in case:
-                wait_for_frames(folder, len(atoms), parameters_of(case), 8)
+                wait_for_frames(process, folder, len(atoms), parameters_of(case), 8)
                 process.send_signal(signal.Signals(case['signal']))
             process.wait()
         patterns = ['engine.out', engine_files.STATUS_FILE, engine_files.FRAMES_FILE]
         keep(folder, FIXTURES / 'md' / name, [*patterns, '*checkpoint.npz', 'final.npz', 'exploded.npz'])
 
 
-def wait_for_frames(folder: Path, n_atoms: int, parameters: dict[str, Any], number: int) -> None:
+def wait_for_frames(process: Any, folder: Path, n_atoms: int, parameters: dict[str, Any], number: int) -> None:
     size = HEADER_BYTES + number * frame_dtype(n_atoms, velocities=parameters.get('velocities', False)).itemsize
     path = folder / engine_files.FRAMES_FILE
     while not path.is_file() or path.stat().st_size < size:
+        if process.poll() is not None:
+            raise RuntimeError(f'the engine ended with {process.returncode} before it was to be stopped')
         time.sleep(0.002)
 
 
 def main() -> None:
-    for name, case in LAMMPS.items():
-        lammps_run(name, case)
-    for name, case in ENGINE.items():
-        engine_run(name, case)
+    wanted = sys.argv[1:] or [*LAMMPS, *ENGINE]
+    for cases, run in ((LAMMPS, lammps_run), (ENGINE, engine_run)):
+        for name, case in cases.items():
+            if name in wanted:
+                run(name, case)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,5 @@
+"""`python -m aiida_hdiff.cli`."""
+
+from aiida_hdiff.cli import main
+
+main()

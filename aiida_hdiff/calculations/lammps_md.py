@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
+from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 from ase.data import atomic_masses, chemical_symbols
 
 from aiida_hdiff.calculations import lammps_script as script
@@ -46,9 +47,9 @@ class LammpsMDCalculation(LammpsRawCalculation):
         spec.inputs.validator = cls.validate_inputs
 
     @classmethod
-    def validate_inputs(cls, value: dict[str, Any], _port: Any) -> str | None:
+    def validate_inputs(cls, value: dict[str, Any], port: Any) -> str | None:
         """Return what is wrong with the inputs as a whole, or ``None``."""
-        error = validate_md_inputs(value)
+        error = validate_md_inputs(value) or validate_calc_job(value, port)
         if error is None and value.get('potential') is not None:
             if value['potential'].architecture != 'lammps':
                 return (

@@ -10,6 +10,7 @@ import numpy as np
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob
+from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
 from aiida_hdiff.calculations.md_job import (
     define_md,
@@ -50,12 +51,12 @@ class MDCalculation(CalcJob):
         spec.inputs.validator = cls.validate_inputs
 
     @classmethod
-    def validate_inputs(cls, value: dict[str, Any], _port: Any) -> str | None:
+    def validate_inputs(cls, value: dict[str, Any], port: Any) -> str | None:
         """Return what is wrong with the inputs as a whole, or ``None``."""
         potential = value.get('potential')
         if potential is not None and potential.architecture == 'lammps':
             return '`potential` is a LAMMPS pair style, which the ASE engine cannot run: use the `hdiff.lammps_md` job.'
-        return validate_md_inputs(value)
+        return validate_md_inputs(value) or validate_calc_job(value, port)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the settings and the starting point."""

@@ -86,7 +86,10 @@ def validate_md_inputs(value: dict[str, Any]) -> str | None:
 
 def structure_error(structure: orm.StructureData, *, needs_hydrogen: bool = True) -> str | None:
     """Return why a structure cannot be used for hydrogen diffusion, or ``None``."""
-    atoms = structure.get_ase()
+    try:
+        atoms = structure.get_ase()
+    except ValueError:
+        return '`structure` has sites with several elements or vacancies: give one element per site.'
     hydrogens = np.nonzero(atoms.numbers == 1)[0]
     if needs_hydrogen and not len(hydrogens):
         return (
@@ -97,6 +100,10 @@ def structure_error(structure: orm.StructureData, *, needs_hydrogen: bool = True
         return f'`structure` ({atoms.get_chemical_formula()}) has no host atoms: give a host crystal with H in it.'
     if not all(atoms.pbc):
         return '`structure` is not periodic in all three directions: diffusion in a crystal needs it to be.'
+    if not np.all(np.isfinite(atoms.positions)) or not np.all(np.isfinite(atoms.cell.array)):
+        return '`structure` has positions or cell vectors that are not finite numbers: give numbers in Å.'
+    if not np.linalg.det(atoms.cell.array) > 0:
+        return 'the cell vectors of `structure` are left-handed or coplanar: swap two of them.'
     for index in hydrogens:
         distances = atoms.get_distances(index, [i for i in range(len(atoms)) if i != index], mic=True)
         if distances.min() < MIN_DISTANCE_TO_HYDROGEN_A:

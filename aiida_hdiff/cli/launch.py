@@ -122,7 +122,7 @@ def _from_flags(flags: dict[str, Any]) -> dict[str, Any]:
     optional = ('protocol', 'seed', 'replicas', 'max_concurrent')
     return {
         'structure': structure,
-        'hydrogen': {**hydrogen, 'sites': flags['sites'], 'seed': flags['seed'] or 1},
+        'hydrogen': {**hydrogen, 'sites': flags['sites'], 'seed': 1 if flags['seed'] is None else flags['seed']},
         'potentials': {'potential': potential},
         'temperatures_K': list(flags['temperatures']),
         **{key: flags[key] for key in optional if flags[key] is not None},

@@ -87,10 +87,12 @@ def _group(name: str, entry_point: str, what: str, default_output: str) -> click
     @with_profile
     def export(node: str, output: Path) -> None:
         """Write one node to a file; the ending chooses the format where there are several."""
+        from ase.io.formats import UnknownFileTypeError
+
         found = _load(entry_point, node)
         try:
             written = _export(found, output)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, UnknownFileTypeError) as error:
             raise fail(f'{output} cannot be written: {error}') from error
         for path in written:
             click.echo(f'wrote {path}')

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from aiida import orm
@@ -40,8 +41,7 @@ class PotentialCaching(NodeCaching):
 class PotentialData(orm.Data):
     """One potential with its identity; the path it came from is never kept.
 
-    Build it with :meth:`from_lammps`, :meth:`from_setfl`, :meth:`from_chgnet`, :meth:`from_files` or
-    :meth:`get_or_create`. Files of MACE and CHGNet are pickles: they are stored as bytes and opened only inside jobs.
+    Build it with :meth:`from_lammps`, :meth:`from_chgnet` or :meth:`from_file`, and store it by :meth:`get_or_create`. Files of MACE and CHGNet are pickles: they are stored as bytes and opened only inside jobs.
     """
 
     _CLS_NODE_CACHING = PotentialCaching
@@ -64,11 +64,14 @@ class PotentialData(orm.Data):
         Raises
         ------
         ValueError
-            If the architecture is unknown, a file is empty, or a LAMMPS potential lacks its pair style or coefficients.
+            If the architecture is unknown, the elements are missing, a file is empty, or a LAMMPS potential lacks its
+            pair style or coefficients.
         """
         super().__init__(**kwargs)
         if architecture not in ARCHITECTURES:
             raise ValueError(f'architecture {architecture!r} is unknown: choose one of {", ".join(ARCHITECTURES)}.')
+        if not elements:
+            raise ValueError('`elements` is empty: give the symbols of all elements that the potential covers.')
         for index, content in enumerate(files):
             if not content:
                 raise ValueError(f'file {index} of the potential is empty: give the complete file.')
@@ -105,6 +108,13 @@ class PotentialData(orm.Data):
                 )
             pair_coeff = PAIR_COEFF_TEMPLATES[name]
         text = ' '.join([pair_style, *pair_coeff])
+        known = {'elements', *(f'file{i}' for i in range(n_files + 1))}
+        unknown = [name for _, name, _, _ in Formatter().parse(text) if name is not None and name not in known]
+        if unknown:
+            raise ValueError(
+                f'{{{unknown[0]}}} in `pair_style` or `pair_coeff` is no placeholder: use {{file0}} for the first file '
+                'and {elements} for the symbols.'
+            )
         missing = [f'{{file{i}}}' for i in range(n_files) if f'{{file{i}}}' not in text]
         if missing:
             raise ValueError(

@@ -205,7 +205,7 @@ def read_time_series(path: str | Path) -> Floats:
     Returns
     -------
     numpy.ndarray
-        Shape (n_rows, 1 + n_values); not-a-number where LAMMPS printed it.
+        Shape (n_rows, 1 + n_values), or (0, 1) without rows; not-a-number where LAMMPS printed it.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def read_time_series(path: str | Path) -> Floats:
     lines = text[: text.rfind('\n') + 1].splitlines()
     rows = [line for line in lines if line and not line.startswith('#')]
     if not rows:
-        return np.empty((0, 0))
+        return np.empty((0, 1))
     return np.array(' '.join(rows).split(), dtype=np.float64).reshape(len(rows), -1)
 
 

@@ -206,11 +206,15 @@ class TrajectoryFile:
     def __init__(self, source: str | Path | BinaryIO) -> None:
         try:
             self._file = h5py.File(source, 'r')
+        except OSError as error:
+            raise ValueError(f'not a trajectory file of aiida-hdiff: {error}') from error
+        try:
             self._particles = self._file['particles/all']
             self.numbers: NDArray[np.int32] = self._particles['species'][:]
             self.steps: NDArray[np.int64] = self._particles['step'][:]
             self.timestep_fs = float(self._particles['step'].attrs['timestep_fs'])
         except (OSError, KeyError) as error:
+            self._file.close()
             raise ValueError(f'not a trajectory file of aiida-hdiff: {error}') from error
 
     def close(self) -> None:

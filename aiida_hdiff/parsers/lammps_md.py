@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,11 +72,12 @@ class LammpsMDParser(MDParserBase):
         lowered = error.lower()
         if 'lost atoms' in lowered:
             return codes.ERROR_LOST_ATOMS.format(reason=error)
-        if 'non-numeric' in lowered or 'nan' in lowered:
+        if 'non-numeric' in lowered:
             return codes.ERROR_NOT_A_NUMBER.format(reason=error)
         if 'unrecognized pair style' in lowered or 'unknown pair style' in lowered:
             return codes.ERROR_UNKNOWN_STYLE.format(reason=error)
-        if 'potential file' in lowered or 'pair_coeff' in lowered or 'pair coeff' in lowered:
+        loading = screen.last_step is None and re.search(r'\(\S*pair_[^/\s]*\.cpp:\d+\)$', error) is not None
+        if loading or 'potential file' in lowered or 'pair_coeff' in lowered or 'pair coeff' in lowered:
             return codes.ERROR_POTENTIAL_REFUSED.format(reason=error)
         return codes.ERROR_ENGINE_FAILED.format(reason=error)
 

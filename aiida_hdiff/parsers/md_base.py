@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from aiida import orm
 from aiida.engine import ExitCode
@@ -27,7 +28,7 @@ class MDParserBase(Parser):
             if error.errno == errno.ENOSPC:
                 return self.exit_codes.ERROR_NO_SPACE.format(reason=str(error.strerror))
             return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error.strerror or error))
-        except ValueError as error:
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
             return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error))
 
     def parse_folder(self, folder: Path) -> ExitCode | None:

@@ -46,7 +46,7 @@ def collect_study(node: orm.WorkChainNode) -> Study:
         demonstration_text=DEMONSTRATION_TEXT if demonstration else '',
         warnings=_warnings(node),
         potentials=potentials,
-        literature=load_literature(host),
+        literature=tuple(value for value in load_literature(host) if value.isotope == 'H'),
         provenance=Provenance(
             workchain_uuid=node.uuid,
             workchain_pk=node.pk,

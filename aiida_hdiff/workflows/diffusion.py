@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,16 @@ from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.workflows.diffusivity import DiffusivityWorkChain
 from aiida_hdiff.workflows.md_stage import CODE_PLUGINS
 from aiida_hdiff.workflows.settings import DiffusionProtocols
-from aiida_hdiff.workflows.validation import code_error, settings_error, system_error, temperatures_error
+from aiida_hdiff.workflows.validation import (
+    code_error,
+    options_error,
+    settings_error,
+    system_error,
+    temperatures_error,
+)
+
+LABEL = re.compile('[A-Za-z](_?[A-Za-z0-9])*')
+"""Labels of potentials: they become parts of link labels, in which two underscores separate namespaces."""
 
 
 class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
@@ -75,6 +85,11 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         if not potentials:
             return '`potentials` is empty: give at least one potential.'
         for label, potential in potentials.items():
+            if not LABEL.fullmatch(label):
+                return (
+                    f'the label {label!r} of a potential cannot be used: give letters, digits and single underscores '
+                    'between them, beginning with a letter.'
+                )
             name = _engine_name(potential)
             code = value.get('codes', {}).get(name)
             if code is None:
@@ -84,7 +99,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
                     f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give one whose default plugin is '
                     f'{next(plugin for plugin, kind in CODE_PLUGINS.items() if kind == name)!r}.'
                 )
-            error = code_error(code)
+            error = code_error(code) or options_error(value.get('options') or {}, code)
             if error:
                 return error
         return system_error(value['structure'], potentials, value['settings'].get_dict())
@@ -216,7 +231,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
 
 def run_label(potential: str, temperature_K: float, replica: int) -> str:
     """Return the call link label of one run."""
-    kelvin = f'{temperature_K:g}'.replace('.', 'p').replace('+', '')
+    kelvin = f'{temperature_K:.12g}'.replace('.', 'p').replace('+', '')
     return f'{potential}_{kelvin}K_{replica}'
 
 

@@ -15,9 +15,9 @@ from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.data.trajectory import MDTrajectory
-from aiida_hdiff.workflows.md_stage import MDStageWorkChain
+from aiida_hdiff.workflows.md_stage import MDStageWorkChain, engine_error
 from aiida_hdiff.workflows.settings import DiffusionProtocols
-from aiida_hdiff.workflows.validation import settings_error, system_error
+from aiida_hdiff.workflows.validation import code_error, options_error, settings_error, system_error
 
 
 class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
@@ -82,7 +82,13 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
 
     @classmethod
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
-        return system_error(value['structure'], {'potential': value['potential']}, value['settings'].get_dict())
+        code, potential = value['code'], value['potential']
+        return (
+            engine_error(code, potential)
+            or code_error(code)
+            or options_error(value.get('options') or {}, code)
+            or system_error(value['structure'], {'potential': potential}, value['settings'].get_dict())
+        )
 
     def setup(self) -> None:
         """Start with the time step of the settings."""

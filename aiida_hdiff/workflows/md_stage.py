@@ -43,7 +43,9 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         spec.inputs['max_iterations'].default = lambda: orm.Int(_SEGMENT_LIMIT)
         spec.inputs['clean_workdir'].default = lambda: orm.Bool(True)
         spec.inputs['clean_workdir'].help = 'Remove the work directories of the jobs if the stage succeeds.'
-        spec.inputs.validator = lambda value, _: validate_md_inputs(value)
+        spec.inputs.validator = lambda value, _: (
+            validate_md_inputs(value) or engine_error(value['code'], value['potential'])
+        )
         spec.outline(
             cls.setup,
             while_(cls.should_run_process)(cls.run_process, cls.inspect_process),
@@ -143,6 +145,17 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             super().on_terminated()
         else:
             super(BaseRestartWorkChain, self).on_terminated()
+
+
+def engine_error(code: orm.AbstractCode, potential: PotentialData) -> str | None:
+    """Return that an engine cannot run a potential, or ``None``."""
+    needed = 'hdiff.lammps_md' if potential.architecture == 'lammps' else 'hdiff.md'
+    if code.default_calc_job_plugin == needed:
+        return None
+    return (
+        f'`code` {code.label!r} is set up for {code.default_calc_job_plugin!r}, which cannot run a '
+        f'{potential.architecture} potential: give a code whose default plugin is {needed!r}.'
+    )
 
 
 def _validate_code(value: orm.AbstractCode | None, _port: Any) -> str | None:

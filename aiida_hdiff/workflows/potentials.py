@@ -40,6 +40,22 @@ def find_potential_file(name: str, folder: Path) -> Path:
     return shipped
 
 
+def load_node(identifier: str | int, where: str) -> orm.Node:
+    """Return a node by PK or UUID.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names ``where`` it was asked for.
+    """
+    from aiida.common.exceptions import MultipleObjectsError, NotExistent
+
+    try:
+        return orm.load_node(identifier)
+    except (NotExistent, MultipleObjectsError, ValueError) as error:
+        raise ValueError(f'`{where}` {identifier!r} is no node of this profile: give its PK or UUID.') from error
+
+
 def potential_from_spec(spec: Mapping[str, Any], folder: Path) -> PotentialData:
     """Return the potential that a study file describes; equal ones are stored once.
 
@@ -58,7 +74,7 @@ def potential_from_spec(spec: Mapping[str, Any], folder: Path) -> PotentialData:
         If a file is missing or unreadable, or the description is incomplete.
     """
     if 'node' in spec:
-        node = orm.load_node(spec['node'])
+        node = load_node(spec['node'], 'node')
         if not isinstance(node, PotentialData):
             raise ValueError(f'node {spec["node"]} is a {type(node).__name__}, not a potential.')
         return node

@@ -13,7 +13,7 @@ from aiida import orm
 
 from aiida_hdiff.calculations.structures import create_host, create_supercell, insert_hydrogen
 from aiida_hdiff.workflows.diffusion import DiffusionWorkChain
-from aiida_hdiff.workflows.potentials import potential_from_spec
+from aiida_hdiff.workflows.potentials import load_node, potential_from_spec
 
 DEFAULT_CODES = {'lammps': 'lmp@localhost', 'engine': 'hdiff-engine@localhost'}
 
@@ -47,7 +47,7 @@ def study_error(study: Any) -> str | None:
 def _structure(spec: Mapping[str, Any], folder: Path) -> orm.StructureData:
     """Return the host, or the finished structure, of the `structure` section."""
     if 'node' in spec:
-        node = orm.load_node(spec['node'])
+        node = load_node(spec['node'], 'structure.node')
         if not isinstance(node, orm.StructureData):
             raise ValueError(f'`structure.node` {spec["node"]} is a {type(node).__name__}, not a StructureData.')
     elif 'file' in spec:
@@ -163,11 +163,13 @@ def study_plan(builder: Any) -> dict[str, Any]:
     }
 
 
-NODES_PER_RUN = 51
-NODES_PER_STUDY = 7
+NODES_PER_RUN = 53
+NODES_PER_STUDY = 15
 BYTES_STORED = 7
 BYTES_TEMPORARY = 24
-SECONDS_PER_ATOM_STEP = {'lammps': 1.35e-6, 'chgnet': 1.3e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5}
+SECONDS_PER_ATOM_STEP = {
+    'lammps': 1.35e-6, 'chgnet': 1.3e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5, 'eam': 1e-5,
+}  # fmt: skip
 """Rough cost of one atom for one step on one core, by architecture; EAM for LAMMPS."""
 
 
@@ -175,6 +177,7 @@ def plan_seconds(builder: Any) -> float:
     """Return a rough estimate of the wall time (s) of a study with one core per concurrent run."""
     plan = study_plan(builder)
     per_potential = plan['atom_steps'] / len(builder.potentials)
-    busy = sum(SECONDS_PER_ATOM_STEP[node.architecture] * per_potential for node in builder.potentials.values())
+    rates = [SECONDS_PER_ATOM_STEP[node.architecture] for node in builder.potentials.values()]
+    busy = sum(rates) * per_potential
     overhead = 5.0 * plan['jobs']
     return float((busy + overhead) / min(builder.max_concurrent, plan['runs']))

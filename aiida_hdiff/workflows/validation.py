@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida import orm
+from aiida.plugins import CalculationFactory
 
 from aiida_hdiff.calculations.diffusion import in_sphere_radius_A
 from aiida_hdiff.calculations.md_job import structure_error
@@ -23,7 +25,7 @@ WINDOW_FRACTION = 10
 def temperatures_error(temperatures: Sequence[Any]) -> str | None:
     """Return what is wrong with the temperatures of an Arrhenius fit, or ``None``."""
     for value in temperatures:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        if not _is_number(value) or not value > 0:
             return f'`temperatures_K` holds {value!r}: give positive numbers in K.'
     repeated = sorted({value for value in temperatures if list(temperatures).count(value) > 1})
     if repeated:
@@ -44,19 +46,15 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
         missing = [key] if key not in settings else [f'{key}.{name}' for name in inner if name not in settings[key]]
         if missing:
             return f'`settings.{missing[0]}` is missing: start from a protocol, which sets all.'
+    error = _values_error(settings, template, 'settings')
+    if error:
+        return error
     for stage in STAGES:
-        for key in ('time_ps', 'output_interval_fs'):
-            value = settings[stage][key]
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                return f'`settings.{stage}.{key}` is {value!r}: give a positive number.'
         if settings[stage]['output_interval_fs'] > settings[stage]['time_ps'] * FS_PER_PS:
             return (
                 f'`settings.{stage}.output_interval_fs` ({settings[stage]["output_interval_fs"]} fs) is longer than '
                 f'the run ({settings[stage]["time_ps"]} ps): reduce it.'
             )
-    timestep = settings['timestep_fs']
-    if isinstance(timestep, bool) or not isinstance(timestep, (int, float)) or not timestep > 0:
-        return f'`settings.timestep_fs` is {timestep!r}: give a positive number, at most 2 fs with hydrogen.'
     for stage in STAGES:
         error = parameters_error(stage_settings(dict(settings), stage, 300.0, 1))
         if error:
@@ -68,9 +66,41 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
     return _window_error(settings)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _values_error(settings: Mapping[str, Any], template: Mapping[str, Any], where: str) -> str | None:
+    """Return the first value that is no number, or not positive, where the default is one."""
+    for key, default in template.items():
+        value, name = settings[key], f'{where}.{key}'
+        if isinstance(default, Mapping):
+            error = _values_error(value, default, name)
+            if error:
+                return error
+        elif isinstance(default, bool):
+            if not isinstance(value, bool):
+                return f'`{name}` is {value!r}: give true or false.'
+        elif isinstance(default, (str, list)) or (value is None and (default is None or key in _OPTIONAL)):
+            continue
+        elif not _is_number(value):
+            return f'`{name}` is {value!r}: give a number.'
+        elif key not in _ANY_SIGN and not value > 0:
+            return f'`{name}` is {value!r}: give a positive number.'
+        elif isinstance(default, int) and not isinstance(value, int):
+            return f'`{name}` is {value!r}: give a whole number.'
+    return None
+
+
+_ANY_SIGN = ('pressure_GPa',)
+_OPTIONAL = ('checkpoint_interval_ps',)
+
+
 def _window_error(settings: Mapping[str, Any]) -> str | None:
     window, nve = settings['analysis']['window_ps'], settings['nve']
-    if len(window) != 2 or not 0 < window[0] < window[1]:
+    if not isinstance(window, list) or len(window) != 2 or not all(map(_is_number, window)):
+        return f'`settings.analysis.window_ps` is {window!r}: give two increasing positive times in ps.'
+    if not 0 < window[0] < window[1]:
         return f'`settings.analysis.window_ps` is {window!r}: give two increasing positive times in ps.'
     if nve['time_ps'] < WINDOW_FRACTION * window[1]:
         return (
@@ -114,6 +144,26 @@ def system_error(
                 f'potential {label!r} ({reach:.2f} Å): take a larger supercell, or accept that atoms interact with two '
                 'images of a neighbour by `allow_small_cell: true` in the settings.'
             )
+    return None
+
+
+def options_error(options: Mapping[str, Any], code: orm.AbstractCode) -> str | None:
+    """Return what is wrong with the `metadata.options` of the jobs of a code, or ``None``."""
+    port = CalculationFactory(code.default_calc_job_plugin).spec().inputs['metadata']['options']
+    error = unknown_key_error(options, dict.fromkeys(port), 'options.')
+    if error:
+        return error
+    values = port.pre_process(dict(options))
+    problem = port.validate(values)
+    if problem:
+        return f'`options`: {problem.message}'
+    try:
+        resources = dict(values['resources'])
+        scheduler = code.computer.get_scheduler()
+        scheduler.preprocess_resources(resources, code.computer.get_default_mpiprocs_per_machine())
+        scheduler.validate_resources(**resources)
+    except (TypeError, ValueError) as reason:
+        return f'`options.resources` is {options["resources"]!r}: {reason}'
     return None
 
 

@@ -20,11 +20,11 @@ load_profile(SqliteTempBackend.create_profile('docs'), allow_switch=True)
 
 sys.path.insert(0, str(Path(__file__).parent / '_ext'))
 
-from aiida_hdiff import __version__
+from aiida_hdiff import __version__  # noqa: E402
 
 project = 'aiida-hdiff'
 author = 'The aiida-hdiff developers'
-copyright = author  # noqa: A001
+copyright = author
 version = release = __version__
 
 extensions = [

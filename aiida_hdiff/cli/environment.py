@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def ensure_profile(name: str | None = None) -> tuple[str, bool]:
 
     name = name or PROFILE
     try:
-        config = get_config(create=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='Creating AiiDA configuration folder')
+            config = get_config(create=True)
     except (ConfigurationError, OSError, ValueError) as error:
         raise fail(
             f'the AiiDA configuration cannot be read or made: {error}. Set AIIDA_PATH to a folder of yours.'

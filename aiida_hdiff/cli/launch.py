@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from aiida_hdiff.cli.session import fail, free_space_error, require_writable, with_profile
+from aiida_hdiff.cli.session import busy_database, fail, free_space_error, require_writable, with_profile
 
 
 @click.command()
@@ -42,8 +42,9 @@ def launch(study: Path | None, dry_run: bool, run_here: bool, **flags: Any) -> N
     content, folder = _read(study) if study else (_from_flags(flags), Path.cwd())
     require_writable()
     try:
-        builder = study_builder(content, folder)
-        _validate(builder)
+        with busy_database():
+            builder = study_builder(content, folder)
+            _validate(builder)
     except ValueError as error:
         raise fail(str(error)) from error
     plan = study_plan(builder)
@@ -71,7 +72,8 @@ def _submit(builder: Any) -> None:
 
     if not get_daemon_client().is_daemon_running:
         raise fail('the daemon is not running: start it with `verdi daemon start 2`, or add `--run` to run here.')
-    node = submit(builder)
+    with busy_database():
+        node = submit(builder)
     click.echo(f'submitted study {node.pk}: follow it with `aiida-hdiff status {node.pk} --watch`')
 
 

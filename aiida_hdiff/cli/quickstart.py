@@ -47,7 +47,7 @@ def quickstart(ctx: click.Context, system: str, output: Path, seed: int) -> None
     profile, new = environment.ensure_profile(ctx.meta.get('aiida_hdiff.profile'))
     require_writable()
     click.echo(f'AiiDA profile {profile!r} ({"made now" if new else "found"}); no other profile is touched')
-    for label in {'ni-h': ('lmp',), 'mg-h': ('hdiff-engine',)}[system]:
+    for label in {'ni-h': ('lmp', 'hdiff-engine'), 'mg-h': ('hdiff-engine',)}[system]:
         environment.ensure_code(label)
     from aiida.manage.caching import enable_caching
 

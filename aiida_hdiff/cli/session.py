@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -91,6 +92,19 @@ def with_profile(function: F) -> F:
         return function(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
+
+
+@contextmanager
+def busy_database() -> Iterator[None]:
+    """Turn the error of an SQLite database that another process keeps locked into a readable one."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        if 'locked' not in str(error):
+            raise
+        raise fail('the database of the profile is busy (locked by the daemon): give the command again.') from error
 
 
 def load_study(identifier: str) -> Any:

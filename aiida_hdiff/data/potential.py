@@ -41,7 +41,8 @@ class PotentialCaching(NodeCaching):
 class PotentialData(orm.Data):
     """One potential with its identity; the path it came from is never kept.
 
-    Build it with :meth:`from_lammps`, :meth:`from_chgnet` or :meth:`from_file`, and store it by :meth:`get_or_create`. Files of MACE and CHGNet are pickles: they are stored as bytes and opened only inside jobs.
+    Build it with :meth:`from_lammps`, :meth:`from_chgnet` or :meth:`from_file`, and store it by :meth:`get_or_create`.
+    Files of MACE and CHGNet are pickles: they are stored as bytes and opened only inside jobs.
     """
 
     _CLS_NODE_CACHING = PotentialCaching

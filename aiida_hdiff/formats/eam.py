@@ -65,6 +65,11 @@ def read_setfl(content: bytes, *, finnis_sinclair: bool = False) -> SetflHeader:
     if len(words) < expected:
         raise ValueError(f'the setfl file is truncated: {len(words)} of {expected} values are there.')
     tables = np.array([word.replace('D', 'E') if _is_number(word) else 'nan' for word in words[:expected]], dtype=float)
+    for i in range(n_elements):
+        values = tables[i * per_element : (i + 1) * per_element]
+        # Atomic number, mass and lattice constant; the name of the lattice; the tables.
+        if not np.isfinite(np.delete(values, 3)).all():
+            raise ValueError('the setfl file is corrupt: a table holds something that is not a number.')
     densities = [
         _range(tables[i * per_element + 4 + n_rho : (i + 1) * per_element].reshape(n_densities, n_r), spacing)
         for i in range(n_elements)
@@ -87,7 +92,5 @@ def _is_number(word: str) -> bool:
 
 
 def _range(tables: NDArray[np.float64], spacing: float) -> float:
-    if not np.isfinite(tables).all():
-        raise ValueError('the setfl file is corrupt: a table holds something that is not a number.')
     reached = np.nonzero(np.abs(tables).max(axis=0) > NEGLIGIBLE)[0]
     return float((reached[-1] + 1) * spacing) if len(reached) else 0.0

@@ -269,7 +269,9 @@ class TrajectoryFile:
         dataset = self._particles[f'{name}/value']
         quantum, delta = float(dataset.attrs['quantum']), dataset.attrs['encoding'] == 'block-delta'
         n_atoms = dataset.shape[1]
-        chosen = np.arange(n_atoms)[slice(None) if atoms is None else np.asarray(atoms)]
+        chosen = np.arange(n_atoms)
+        if atoms is not None:
+            chosen = chosen[np.asarray(atoms, dtype=None if len(atoms) else np.intp)]
         wanted = range(*frames.indices(len(self)))
         output = np.empty((len(wanted), len(chosen), 3))
         if not len(wanted) or not len(chosen):

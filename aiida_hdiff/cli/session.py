@@ -34,6 +34,7 @@ def load_profile(name: str | None = None) -> str:
         UnreachableStorage,
     )
     from aiida.manage import get_manager
+    from sqlalchemy.exc import DatabaseError
 
     context = click.get_current_context(silent=True)
     name = name or (context.meta.get('aiida_hdiff.profile') if context else None)
@@ -49,9 +50,10 @@ def load_profile(name: str | None = None) -> str:
         raise fail(
             f'no AiiDA profile can be loaded ({error}). Run `aiida-hdiff setup`, or give one with -p.'
         ) from error
-    except (CorruptStorage, UnreachableStorage, IncompatibleStorageSchema, LockedProfileError) as error:
+    except (CorruptStorage, UnreachableStorage, IncompatibleStorageSchema, LockedProfileError, DatabaseError) as error:
+        reason = str(error).split('\n', 1)[0]
         raise fail(
-            f'the storage of the profile cannot be opened ({error}). Check it with `verdi storage info`, or give '
+            f'the storage of the profile cannot be opened ({reason}). Check it with `verdi storage info`, or give '
             'another profile with -p.'
         ) from error
     return str(profile.name)

@@ -54,7 +54,8 @@ class MDParser(MDParserBase):
             frame = _read_state(folder / files.EXPLODED_FILE)
             if frame is not None:
                 self.out('failed_frame', frame)
-            return (codes.ERROR_NOT_A_NUMBER if 'NaN' in reason else codes.ERROR_EXPLODED).format(reason=reason)
+            not_a_number = 'not finite' in reason
+            return (codes.ERROR_NOT_A_NUMBER if not_a_number else codes.ERROR_EXPLODED).format(reason=reason)
         named = {
             engine.MISSING_PACKAGE: codes.ERROR_PACKAGE_MISSING,
             engine.MODEL_NOT_LOADED: codes.ERROR_POTENTIAL_REFUSED,
@@ -63,6 +64,10 @@ class MDParser(MDParserBase):
         }
         if code in named:
             return named[code].format(reason=reason)
+        if code is None and not (folder / files.FRAMES_FILE).is_file():
+            return codes.ERROR_OUTPUT_MISSING.format(
+                reason=f'the engine did not start: see {self.node.get_option("output_filename")}.'
+            )
         if state is None:
             return codes.ERROR_INTERRUPTED_EARLY
         if code == engine.INTERRUPTED and 'time limit' in reason:

@@ -63,7 +63,7 @@ def test_arrhenius():
 def test_queries_find_flat_attributes():
     resolved = DiffusivityData({**DIFFUSIVITY, 'measured_temperature_K': 911.5}).store()
     DiffusivityData({**UNRESOLVED, 'measured_temperature_K': 912.5}).store()
-    filters = {'attributes.status': 'resolved', 'attributes.measured_temperature_K': {'>': 911, '<': 913}}
+    filters = {'attributes.status': 'resolved', 'attributes.measured_temperature_K': {'>': 911.0, '<': 913.0}}
     query = orm.QueryBuilder().append(DiffusivityData, filters=filters, project='attributes.value_m2_s')
     assert query.all() == [[3.21e-9]]
     arrhenius = ArrheniusData({**ARRHENIUS, 'activation_energy_eV': 0.777}).store()

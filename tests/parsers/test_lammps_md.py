@@ -259,10 +259,10 @@ def test_a_full_disk_while_parsing(parse, monkeypatch):
     assert 'No space left on device' in node.exit_message
 
 
-def test_nothing_retrieved(generate_calc_job_node):
+def test_nothing_retrieved(generate_calc_job_node, tmp_path):
     from aiida.plugins import ParserFactory
 
-    node = generate_calc_job_node('hdiff.lammps_md', attributes={'output_filename': 'lammps.out'})
+    node = generate_calc_job_node('hdiff.lammps_md', retrieved=tmp_path, attributes={'output_filename': 'lammps.out'})
     _, result = ParserFactory('hdiff.lammps_md').parse_from_node(node, store_provenance=False)
     assert result.exit_status == 300
 

@@ -36,7 +36,9 @@ def parse(generate_calc_job_node, generate_structure, generate_potential, genera
         }
         if checkpoint_step is not None:
             inputs['checkpoint'] = generate_state(atoms=atoms, step=checkpoint_step, checkpoint=b'x')
-        node = generate_calc_job_node('hdiff.md', inputs, retrieved=retrieved)
+        node = generate_calc_job_node(
+            'hdiff.md', inputs, retrieved=retrieved, attributes={'output_filename': 'engine.out'}
+        )
         return ParserFactory('hdiff.md').parse_from_node(
             node, store_provenance=False, retrieved_temporary_folder=str(folder)
         )
@@ -179,5 +181,6 @@ def test_a_missing_executable(parse):
         (folder / 'engine.out').write_text('hdiff-engine: command not found\n')
 
     outputs, node = parse('finished', nothing)
-    assert node.exit_status in (300, 402)
+    assert node.exit_status == 300
+    assert node.exit_message == 'The job left no output: the engine did not start: see engine.out.'
     assert set(outputs) == {'results'}

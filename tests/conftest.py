@@ -48,6 +48,20 @@ def executable(name: str) -> str:
     return found
 
 
+@pytest.fixture(scope='session')
+def aiida_profile(aiida_config, aiida_profile_factory):
+    """Return a profile in memory, several times faster than one on the disk; it has no broker."""
+    with aiida_profile_factory(aiida_config, storage_backend='core.sqlite_temp', storage_config={}) as profile:
+        yield profile
+
+
+@pytest.fixture
+def aiida_profile_clean(aiida_config, aiida_profile_factory):
+    """Return a new, empty profile in memory."""
+    with aiida_profile_factory(aiida_config, storage_backend='core.sqlite_temp', storage_config={}) as profile:
+        yield profile
+
+
 @pytest.fixture
 def generate_structure():
     """Give a factory of the StructureData of fcc Ni with hydrogen."""

@@ -1,0 +1,253 @@
+"""What DiffusionWorkChain and DiffusivityWorkChain decide, without running anything."""
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+
+from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K
+from aiida_hdiff.data.diffusivity import DiffusivityData
+from aiida_hdiff.workflows.diffusion import run_label
+
+
+def measured(kelvin, status='resolved'):
+    value = 1e-6 * np.exp(-0.4 / (BOLTZMANN_EV_PER_K * kelvin))
+    resolved = status == 'resolved'
+    return DiffusivityData(
+        {
+            'temperature_K': kelvin,
+            'measured_temperature_K': kelvin,
+            'temperature_error_K': 0.0,
+            'value_m2_s': value if resolved else None,
+            'std_error_m2_s': 0.05 * value if resolved else None,
+            'status': status,
+            'reason': None if resolved else 'few hops',
+            'n_hops': 100.0,
+            'upper_bound_m2_s': value,
+        }
+    )
+
+
+@pytest.fixture
+def study(generate_workchain, study_inputs):
+    """Give a study with children that have ended: a diffusivity, or an exit status with a message."""
+
+    def factory(children, **changes):
+        temperatures = orm.List([800, 900.0, 1000])
+        process = generate_workchain('hdiff.diffusion', study_inputs(temperatures=temperatures, **changes))
+        for label, result in children.items():
+            child = orm.WorkChainNode(process_type='aiida.workflows:hdiff.diffusivity')
+            child.base.links.add_incoming(process.node, LinkType.CALL_WORK, label)
+            child.store()
+            child.set_process_state(ProcessState.FINISHED)
+            if isinstance(result, DiffusivityData):
+                result.store()
+                result.base.links.add_incoming(child, LinkType.RETURN, 'diffusivity')
+                child.set_exit_status(0)
+            else:
+                child.set_exit_status(result[0])
+                child.set_exit_message(result[1])
+        return process
+
+    return factory
+
+
+@pytest.mark.parametrize(
+    ('kelvin', 'label'),
+    [(800, 'eam_800K_0'), (800.0, 'eam_800K_0'), (672.5, 'eam_672p5K_0'), (1e6, 'eam_1000000K_0')],
+)
+def test_run_labels(kelvin, label):
+    assert run_label('eam', kelvin, 0) == label
+
+
+def test_near_temperatures_have_different_labels():
+    assert run_label('eam', 1000.001, 0) != run_label('eam', 1000.002, 0)
+
+
+def test_runs_are_ordered_by_temperature_and_replica(study, generate_potential):
+    process = study({}, potentials={'a': generate_potential(), 'b': generate_potential()}, replicas=orm.Int(2))
+    assert process.child_labels() == [
+        f'{name}_{kelvin}K_{replica}' for kelvin in (800, 900, 1000) for replica in (0, 1) for name in ('a', 'b')
+    ]
+    assert process.throttle_limit() == 2
+
+
+def test_children_get_their_own_inputs(study, monkeypatch):
+    process = study({}, options={'max_wallclock_seconds': 60})
+    submitted = []
+    monkeypatch.setattr(process, 'submit', lambda cls, **inputs: submitted.append((cls.__name__, inputs)))
+    process.submit_child('lj_900K_0')
+    ((name, inputs),) = submitted
+    assert name == 'DiffusivityWorkChain'
+    assert inputs['temperature'].value == 900.0
+    assert inputs['metadata']['call_link_label'] == 'lj_900K_0'
+    assert inputs['options'] == {'max_wallclock_seconds': 60}
+    assert inputs['replica'].value == 0
+
+
+def test_the_throttle_starts_what_is_missing_and_no_more_than_the_limit(study, monkeypatch):
+    process = study({'lj_800K_0': measured(800.0)})
+    started = []
+
+    def submit(label):
+        node = orm.WorkChainNode(process_type='aiida.workflows:hdiff.diffusivity')
+        node.base.links.add_incoming(process.node, LinkType.CALL_WORK, label)
+        node.store().set_process_state(ProcessState.RUNNING)
+        started.append(label)
+        return node
+
+    monkeypatch.setattr(process, 'submit_child', submit)
+    process.submit_throttled()
+    assert started == ['lj_900K_0', 'lj_1000K_0']
+    process.submit_throttled()
+    assert len(started) == 2
+
+
+def test_fit_of_a_complete_study(study):
+    labels = {f'lj_{kelvin}K_0': measured(float(kelvin)) for kelvin in (800, 900, 1000)}
+    process = study(labels)
+    assert process.fit() is None
+    outputs = process.outputs
+    assert set(outputs['diffusivities']) == set(labels)
+    assert outputs['arrhenius']['lj'].activation_energy_eV == pytest.approx(0.4, abs=1e-6)
+    assert outputs['arrhenius']['lj']['missing'] == []
+
+
+def test_fit_without_the_runs_that_failed(study):
+    process = study(
+        {
+            'lj_800K_0': measured(800.0),
+            'lj_900K_0': (433, 'The NVE stage failed: exploded'),
+            'lj_1000K_0': measured(1000.0),
+        }
+    )
+    code = process.fit()
+    assert code.status == 710
+    assert code.message == (
+        'Finished, but without lj_900K_0 (The NVE stage failed: exploded): the Arrhenius fits leave them out.'
+    )
+    assert process.outputs['arrhenius']['lj']['missing'] == [
+        {'label': 'lj_900K_0', 'temperature_K': 900.0, 'reason': 'The NVE stage failed: exploded'}
+    ]
+
+
+def test_too_few_resolved_temperatures(study):
+    process = study(
+        {
+            'lj_800K_0': measured(800.0, 'not_resolved'),
+            'lj_900K_0': measured(900.0, 'not_resolved'),
+            'lj_1000K_0': measured(1000.0),
+        }
+    )
+    code = process.fit()
+    assert (code.status, code.message) == (510, 'Fewer than two temperatures gave a resolved diffusivity for lj.')
+    assert len(process.outputs['diffusivities']) == 3
+    assert 'arrhenius' not in process.outputs
+
+
+@pytest.fixture
+def run(generate_workchain, study_inputs, generate_calc_job_node, generate_trajectory):
+    """Give a diffusivity before its NVE run is inspected, and a way to end that run."""
+    from tests.calculations.test_stages import nve
+
+    def factory():
+        values = study_inputs(overrides={'gate': {'temperature_tolerance_K': 5.0}})
+        inputs = {
+            'structure': values['structure'],
+            'potential': values['potentials']['lj'],
+            'code': values['codes']['lammps'],
+            'temperature': orm.Float(800.0),
+            'settings': values['settings'],
+            'seed': values['seed'],
+        }
+        process = generate_workchain('hdiff.diffusivity', inputs)
+        process.setup()
+        return process
+
+    def end(process, *, status=0, **trajectory):
+        child = orm.WorkChainNode(process_type='aiida.workflows:hdiff.md_stage').store()
+        child.set_process_state(ProcessState.FINISHED)
+        child.set_exit_status(status)
+        child.set_exit_message('what the stage said')
+        if status == 0:
+            node = nve(generate_trajectory, **trajectory).store()
+            node.base.links.add_incoming(child, LinkType.RETURN, 'trajectory')
+        process.ctx.stage = child
+
+    return factory, end
+
+
+def test_a_good_nve_run_is_accepted(run):
+    factory, end = run
+    process = factory()
+    assert process.should_run_nve()
+    end(process)
+    assert process.inspect_nve() is None
+    assert not process.should_run_nve()
+
+
+def test_a_run_that_drifts_is_repeated_once_with_half_the_step(run):
+    factory, end = run
+    process = factory()
+    end(process, drift=10.0)
+    assert process.inspect_nve() is None
+    assert process.should_run_nve()
+    assert (process.ctx.halved, process.ctx.timestep_fs, process.ctx.attempt) == (True, 0.5, 1)
+    end(process, drift=10.0)
+    code = process.inspect_nve()
+    assert code.status == 502
+    assert 'drifts by 10' in code.message
+
+
+def test_a_run_at_another_temperature_is_repeated_once(run):
+    factory, end = run
+    process = factory()
+    end(process, mean=850.0)
+    assert process.inspect_nve() is None
+    assert (process.ctx.reequilibrated, process.ctx.halved, process.should_run_nve()) == (True, False, True)
+    end(process, mean=850.0)
+    code = process.inspect_nve()
+    assert code.status == 501
+    assert code.message == 'The mean NVE temperature stays {:.1f} K where 800.0 K was asked.'.format(
+        process.ctx.check['mean_temperature_K']
+    )
+
+
+def test_both_remedies_may_be_needed(run):
+    factory, end = run
+    process = factory()
+    end(process, drift=10.0)
+    process.inspect_nve()
+    end(process, mean=850.0)
+    assert process.inspect_nve() is None
+    end(process)
+    assert process.inspect_nve() is None
+    assert not process.should_run_nve()
+    assert process.ctx.attempt == 3
+
+
+@pytest.mark.parametrize(
+    ('inspect', 'status'), [('inspect_npt', 431), ('inspect_nvt', 432), ('inspect_nve', 433)]
+)
+def test_a_failed_stage_ends_the_run_with_its_message(run, inspect, status):
+    factory, end = run
+    process = factory()
+    end(process, status=412)
+    code = getattr(process, inspect)()
+    assert code.status == status
+    assert code.message.endswith('stage failed: what the stage said')
+
+
+def test_repeated_stages_have_other_seeds_and_labels(run, monkeypatch):
+    factory, _ = run
+    process = factory()
+    submitted = []
+    monkeypatch.setattr(process, 'submit', lambda cls, **inputs: submitted.append(inputs))
+    process._submit_stage('nvt', None)
+    process.ctx.attempt, process.ctx.halved, process.ctx.timestep_fs = 1, True, 0.5
+    process._submit_stage('nvt', None)
+    first, second = (inputs['parameters'].get_dict() for inputs in submitted)
+    assert first['seed'] != second['seed']
+    assert (first['timestep_fs'], second['timestep_fs']) == (1.0, 0.5)
+    assert [inputs['metadata']['call_link_label'] for inputs in submitted] == ['nvt', 'nvt_2']

@@ -264,6 +264,7 @@ def generate_calc_job_node(aiida_localhost):
         exit_message: str | None = None,
         outputs: dict[str, Any] | None = None,
         attributes: dict[str, Any] | None = None,
+        caller: tuple[Any, str] | None = None,
     ) -> Any:
         from aiida import orm
         from aiida.common.links import LinkType
@@ -279,6 +280,8 @@ def generate_calc_job_node(aiida_localhost):
             node.base.attributes.set(key, value)
         for name, value in (inputs or {}).items():
             node.base.links.add_incoming(value.store(), link_type=LinkType.INPUT_CALC, link_label=name)
+        if caller is not None:
+            node.base.links.add_incoming(caller[0], link_type=LinkType.CALL_CALC, link_label=caller[1])
         node.set_process_label(entry_point)
         node.store()
         if retrieved is not None:

@@ -59,7 +59,7 @@ def lmp(aiida_profile, aiida_localhost, lammps_code, monkeypatch):
 
 def refusal(study: Any, folder: Path = Path()) -> str:
     before = orm.QueryBuilder().append(orm.ProcessNode, filters={'process_type': {'like': '%workflows%'}}).count()
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:
         validate(study_builder(study, folder))
     after = orm.QueryBuilder().append(orm.ProcessNode, filters={'process_type': {'like': '%workflows%'}}).count()
     assert after == before
@@ -92,7 +92,10 @@ CASES = {
         ['nvt.output_interval_fs', '50000', 'reduce'],
     ),
     'NVE too short for the window': (changed('settings', 'nve', {'time_ps': 50.0}), ['50.0', '100', 'window_ps']),
-    'misspelt top-level key': (changed('temperature_K', [800, 900]), ['temperature_K', 'Did you mean `temperatures_K`']),
+    'misspelt top-level key': (
+        changed('temperature_K', [800, 900]),
+        ['temperature_K', 'Did you mean `temperatures_K`'],
+    ),
     'misspelt setting': (changed('settings', 'nve', {'time_pss': 500}), ['time_pss', 'Did you mean', 'nve.time_ps']),
     'misspelt potential key': (
         changed('potentials', 'eam', {'pairstyle': 'eam/alloy', 'files': []}),
@@ -188,7 +191,7 @@ def test_full_disk(monkeypatch, tmp_path):
 
     from aiida_hdiff.cli.session import free_space_error
 
-    usage = namedtuple('usage', 'total used free')  # noqa: PYI024
+    usage = namedtuple('usage', 'total used free')
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage(10**9, 10**9 - 5 * 10**6, 5 * 10**6))
     message = free_space_error(tmp_path / 'not' / 'yet', 200e6)
     assert message is not None

@@ -149,7 +149,8 @@ def system_error(
 
 def options_error(options: Mapping[str, Any], code: orm.AbstractCode) -> str | None:
     """Return what is wrong with the `metadata.options` of the jobs of a code, or ``None``."""
-    port = CalculationFactory(code.default_calc_job_plugin).spec().inputs['metadata']['options']
+    inputs: Any = CalculationFactory(code.default_calc_job_plugin).spec().inputs
+    port = inputs['metadata']['options']
     error = unknown_key_error(options, dict.fromkeys(port), 'options.')
     if error:
         return error

@@ -25,7 +25,9 @@ def lattice_walk(rate_per_ps, *, n_hydrogen=4, n_host=3, drift_A_per_ps=0.0, fra
     rng = np.random.default_rng(seed)
     hops = rng.random((frames, n_hydrogen)) < rate_per_ps * INTERVAL_FS * 1e-3
     directions = np.concatenate([np.eye(3), -np.eye(3)])[rng.integers(0, 6, (frames, n_hydrogen))]
-    hydrogen = JUMP_A * np.cumsum(directions * hops[..., None], axis=0) + 0.05 * rng.normal(size=(frames, n_hydrogen, 3))
+    hydrogen = JUMP_A * np.cumsum(directions * hops[..., None], axis=0) + 0.05 * rng.normal(
+        size=(frames, n_hydrogen, 3)
+    )
     host = 0.05 * rng.normal(size=(frames, n_host, 3)) + 3.0 * np.arange(n_host)[None, :, None]
     times_ps = np.arange(frames)[:, None, None] * INTERVAL_FS * 1e-3
     return np.concatenate([host, hydrogen], axis=1) + drift_A_per_ps * times_ps

@@ -76,7 +76,10 @@ def test_inputs_that_do_not_fit_each_other(inputs, job, generate_potential, gene
         ),
         ({'state': generate_state(atoms=swapped)}, '`state` has other atoms, or another order of them'),
         ({'checkpoint': generate_state(repeats=1, checkpoint=b'x')}, '`checkpoint` has other atoms'),
-        ({'checkpoint': generate_state()}, '`checkpoint` has no file of the engine to continue from: give it as `state`'),
+        (
+            {'checkpoint': generate_state()},
+            '`checkpoint` has no file of the engine to continue from: give it as `state`',
+        ),
     ):
         assert message in error_of(job, inputs(job, **change))
 
@@ -240,7 +243,9 @@ def test_threads_and_wall_time_follow_the_options(generate_calc_job, inputs):
     assert (settings['threads'], settings['max_seconds']) == (4, 950)
 
 
-def test_the_jobs_never_hit_the_cache_of_each_other(generate_process, inputs, fake_code, generate_potential, monkeypatch):
+def test_the_jobs_never_hit_the_cache_of_each_other(
+    generate_process, inputs, fake_code, generate_potential, monkeypatch
+):
     """The class of a job is not in its hash, only its inputs, options and parser: these must differ."""
     common = {'code': fake_code().store(), 'potential': generate_potential().store()}
     options = {'output_filename': 'same.out', 'input_filename': 'same.in'}

@@ -202,7 +202,7 @@ def join(tmp_path, *pieces, **kwargs):
 def test_concatenated_segments_are_one_run(tmp_path):
     positions, steps = walk(2345, 3), 10 * np.arange(2345)
     cuts = (0, 700, 701, 2345)
-    pieces = [(positions[a:b], steps[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    pieces = [(positions[a:b], steps[a:b]) for a, b in pairwise(cuts)]
     with TrajectoryFile(join(tmp_path, *pieces)) as file:
         np.testing.assert_array_equal(file.steps, steps)
         np.testing.assert_allclose(file.positions(), positions, rtol=0, atol=HALF_QUANTUM_A)

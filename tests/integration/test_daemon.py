@@ -75,7 +75,7 @@ def nve_with_checkpoint(tmp_path):
     for process in processes(tmp_path, 'input.in'):
         folder = process.info['cwd']
         try:
-            if 'fix integrate all nve\n' in open(f'{folder}/input.in').read() and os.path.exists(  # noqa: PTH110, PTH123
+            if 'fix integrate all nve\n' in open(f'{folder}/input.in').read() and os.path.exists(
                 f'{folder}/checkpoint.4000.restart'
             ):
                 return process

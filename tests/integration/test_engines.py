@@ -68,9 +68,7 @@ def test_engines_agree_on_energy_and_forces(code, eam_potential, engine_eam, nic
         results[label], node = run_get_node(builder)
         assert node.is_finished_ok, node.exit_message
     with results['lmp']['trajectory'].reader() as lammps, results['hdiff-engine']['trajectory'].reader() as ase:
-        np.testing.assert_allclose(
-            lammps.observable('potential_energy'), ase.observable('potential_energy'), atol=2e-4
-        )
+        np.testing.assert_allclose(lammps.observable('potential_energy'), ase.observable('potential_energy'), atol=2e-4)
         np.testing.assert_allclose(lammps.observable('temperature'), ase.observable('temperature'), rtol=1e-5)
         # After 20 fs a force that differed by 1 meV/Å would move hydrogen by 2e-4 Å.
         np.testing.assert_allclose(lammps.positions(), ase.positions(), atol=5e-5)

@@ -48,7 +48,9 @@ def our_nodes():
     kinds = (orm.Dict, orm.ArrayData, orm.StructureData, orm.SinglefileData, orm.Data)
     query = orm.QueryBuilder().append(orm.Data)
     return [
-        node for (node,) in query.iterall() if isinstance(node, kinds) and not isinstance(node, orm.Code | orm.RemoteData)
+        node
+        for (node,) in query.iterall()
+        if isinstance(node, kinds) and not isinstance(node, orm.Code | orm.RemoteData)
     ]
 
 

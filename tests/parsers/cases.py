@@ -64,7 +64,10 @@ LAMMPS: dict[str, dict[str, Any]] = {
 ENGINE: dict[str, dict[str, Any]] = {
     'finished': {},
     'velocities': {'parameters': {'velocities': True, 'steps': 20}},
-    'walltime': {'parameters': {'steps': 1_000_000, 'output_interval': 50, 'checkpoint_interval': 50}, 'max_seconds': 3},
+    'walltime': {
+        'parameters': {'steps': 1_000_000, 'output_interval': 50, 'checkpoint_interval': 50},
+        'max_seconds': 3,
+    },
     'walltime_early': {'parameters': {'steps': 1_000_000}, 'max_seconds': 0.01},
     'interrupted': {'parameters': {'steps': 1_000_000, 'output_interval': 50, 'checkpoint_interval': 50}, 'signal': 15},
     'killed': {'parameters': {'steps': 1_000_000, 'output_interval': 10, 'checkpoint_interval': 50}, 'signal': 9},

@@ -20,7 +20,17 @@ from aiida_hdiff.calculations import md as engine_files
 from aiida_hdiff.engine.parameters import MDParameters
 from aiida_hdiff.formats.frame_stream import HEADER_BYTES, frame_dtype
 from aiida_hdiff.formats.lammps import data_file, restricted_triclinic
-from tests.parsers.cases import ENGINE, FIXTURES, LAMMPS, LENNARD_JONES, PAIR, arrays_of, atoms_of, last_checkpoint, parameters_of
+from tests.parsers.cases import (
+    ENGINE,
+    FIXTURES,
+    LAMMPS,
+    LENNARD_JONES,
+    PAIR,
+    arrays_of,
+    atoms_of,
+    last_checkpoint,
+    parameters_of,
+)
 
 BIN = Path(sys.executable).parent
 
@@ -63,7 +73,9 @@ def lammps_run(name: str, case: dict[str, Any]) -> None:
         (folder / script.DATA_FILE).write_text(data_file(types, masses, cell, atoms.positions @ rotation, None))
         (folder / 'potential.0').write_text('not a potential\n' * 10)
         (folder / 'input.in').write_text(text)
-        command = ['no-such-program'] if case.get('not_started') else [str(BIN / 'lmp'), '-in', 'input.in', '-log', 'none']
+        command = (
+            ['no-such-program'] if case.get('not_started') else [str(BIN / 'lmp'), '-in', 'input.in', '-log', 'none']
+        )
         with (folder / 'lammps.out').open('w') as stdout:
             try:
                 subprocess.run(command, cwd=folder, stdout=stdout, stderr=subprocess.STDOUT, check=False)

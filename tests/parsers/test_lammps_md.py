@@ -206,8 +206,10 @@ def test_failed_runs(parse, name, status, reason):
 def test_the_frame_of_an_exploded_run_is_kept(parse):
     outputs, _ = parse('exploded')
     assert outputs['failed_frame'].step == 4
-    kinetic = 0.5 * 103.642696562 * np.sum(
-        atoms_of('lammps_md').get_masses()[:, None] * outputs['failed_frame'].velocities ** 2
+    kinetic = (
+        0.5
+        * 103.642696562
+        * np.sum(atoms_of('lammps_md').get_masses()[:, None] * outputs['failed_frame'].velocities ** 2)
     )
     assert 2 * kinetic / (12 * 8.617333262e-5) > 4000
 

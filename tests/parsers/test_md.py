@@ -127,7 +127,11 @@ def test_stopped_before_the_first_checkpoint(parse, name):
     [
         ('exploded', 412, 'The run exploded: step 0: a force is '),
         ('engine_failed', 420, 'The engine stopped with an error: emt has no option `x`'),
-        ('potential_refused', 422, 'The potential cannot be loaded: the lennard_jones model potential.0 cannot be loaded'),
+        (
+            'potential_refused',
+            422,
+            'The potential cannot be loaded: the lennard_jones model potential.0 cannot be loaded',
+        ),
         ('package_missing', 423, 'A package is missing where the job ran: the architecture mace needs the package'),
     ],
 )

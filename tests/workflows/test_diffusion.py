@@ -227,9 +227,7 @@ def test_both_remedies_may_be_needed(run):
     assert process.ctx.attempt == 3
 
 
-@pytest.mark.parametrize(
-    ('inspect', 'status'), [('inspect_npt', 431), ('inspect_nvt', 432), ('inspect_nve', 433)]
-)
+@pytest.mark.parametrize(('inspect', 'status'), [('inspect_npt', 431), ('inspect_nvt', 432), ('inspect_nve', 433)])
 def test_a_failed_stage_ends_the_run_with_its_message(run, inspect, status):
     factory, end = run
     process = factory()

@@ -15,8 +15,9 @@ from tests.parsers.cases import FIXTURES
 def running_job(generate_calc_job_node, tmp_path):
     """Give a factory of running jobs with files in their folder."""
 
-    def factory(entry_point, files, inputs=None):
-        node = generate_calc_job_node(entry_point, inputs, attributes={'output_filename': 'lammps.out'})
+    def factory(entry_point, files, inputs=None, caller=None):
+        attributes = {'output_filename': 'lammps.out'}
+        node = generate_calc_job_node(entry_point, inputs, attributes=attributes, caller=caller)
         folder = tmp_path / f'work_{node.pk}'
         folder.mkdir()
         for name, content in files.items():
@@ -65,8 +66,7 @@ def test_a_study_in_all_states(generate_workchain, study_inputs, running_job):
     run = child(process.node, 'lj_1000K_0', 'diffusivity')
     child(run, 'npt', 'md_stage', ProcessState.FINISHED, 0)
     stage = child(run, 'nvt', 'md_stage')
-    job = running_job('hdiff.md', {'progress.json': '{"step": 1234}'})
-    job.base.links.add_incoming(stage, LinkType.CALL_CALC, 'iteration_01')
+    running_job('hdiff.md', {'progress.json': '{"step": 1234}'}, caller=(stage, 'iteration_01'))
     rows = {row.label: row for row in study_progress(process.node)}
     assert [row.state for row in rows.values()] == ['finished', 'failed', 'running', 'waiting']
     total = 30_000 + 40_000 + 400_000

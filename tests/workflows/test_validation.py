@@ -45,7 +45,10 @@ SETTINGS = [
     ({'timestep_fs': '1'}, "`settings.timestep_fs` is '1': give a number"),
     ({'timestep_fs': math.inf}, '`settings.timestep_fs` is inf: give a number'),
     ({'timestep_fs': 2.5}, '`timestep_fs` is 2.5: with hydrogen give at most 2.0 fs'),
-    ({'npt': {'output_interval_fs': 40_000}}, '`settings.npt.output_interval_fs` (40000 fs) is longer than the run (30.0'),
+    (
+        {'npt': {'output_interval_fs': 40_000}},
+        '`settings.npt.output_interval_fs` (40000 fs) is longer than the run (30.0',
+    ),
     ({'nve': {'time_ps': 50.0}}, '`settings.nve.time_ps` (50.0 ps) is too short for the fit window up to 10.0 ps: run'),
     ({'nve': {'output_interval_fs': 5000}}, 'leaves too few frames in the window 2-10 ps: give at most 2000 fs'),
     ({'nve': {'time_ps': None}}, '`settings.nve.time_ps` is None: give a number'),
@@ -68,7 +71,10 @@ SETTINGS = [
     ({'npt': {'barostat': 'none'}}, "`settings.npt`: `barostat` is 'none': choose one of isotropic"),
     ({'npt': {'thermostat_time_fs': 0}}, '`settings.npt.thermostat_time_fs` is 0: give a positive number'),
     ({'npt': {'pressure_GPa': 'none'}}, "`settings.npt.pressure_GPa` is 'none': give a number"),
-    ({'gate': {'temperature_tolerance_K': -3}}, '`settings.gate.temperature_tolerance_K` is -3: give a positive number'),
+    (
+        {'gate': {'temperature_tolerance_K': -3}},
+        '`settings.gate.temperature_tolerance_K` is -3: give a positive number',
+    ),
     ({'gate': {'drift_limit_meV_per_atom_per_ns': 0}}, '`settings.gate.drift_limit_meV_per_atom_per_ns` is 0'),
     ({'allow_small_cell': 'yes'}, "`settings.allow_small_cell` is 'yes': give true or false"),
 ]
@@ -87,9 +93,7 @@ def test_pressure_may_be_negative_and_checkpoints_left_out(error_of, study_input
 def test_settings_with_unknown_or_missing_keys(study_inputs):
     settings = study_inputs()['settings'].get_dict()
     error = settings_error({**settings, 'nve': {**settings['nve'], 'output_intervall_fs': 1}})
-    assert error == (
-        'unknown key `settings.nve.output_intervall_fs`. Did you mean `settings.nve.output_interval_fs`?'
-    )
+    assert error == ('unknown key `settings.nve.output_intervall_fs`. Did you mean `settings.nve.output_interval_fs`?')
     del settings['analysis']['window_ps']
     assert settings_error(settings).startswith('`settings.analysis.window_ps` is missing: start from a protocol')
     del settings['analysis']
@@ -126,7 +130,9 @@ def test_a_cell_smaller_than_twice_the_cutoff(error_of, study_inputs, generate_p
 
 def test_a_cell_smaller_than_twice_the_rdf_range(error_of, study_inputs):
     error = error_of(STUDY, study_inputs(overrides={'analysis': {'rdf_r_max_A': 4.0}}))
-    assert 'smaller than twice `settings.analysis.rdf_r_max_A` (4.0 Å): its largest sphere has a radius of 3.52' in error
+    assert (
+        'smaller than twice `settings.analysis.rdf_r_max_A` (4.0 Å): its largest sphere has a radius of 3.52' in error
+    )
 
 
 def test_a_potential_without_an_element(error_of, study_inputs, generate_potential):
@@ -219,7 +225,10 @@ def test_one_temperature(error_of, study_inputs, fake_code, generate_potential, 
     for changes, message in (
         ({'temperature': orm.Float(0.0)}, '`temperature` is 0.0: give a positive number in K'),
         ({'code': fake_code('hdiff.md')}, "is set up for 'hdiff.md', which cannot run a lammps potential"),
-        ({'potential': generate_potential('mace')}, 'which cannot run a mace potential: give a code whose default plugin'),
+        (
+            {'potential': generate_potential('mace')},
+            'which cannot run a mace potential: give a code whose default plugin',
+        ),
         ({'code': fake_code(label='none', filepath_executable='/no/such')}, 'does not exist: run `aiida-hdiff setup`'),
         ({'structure': generate_structure(atoms=nickel_hydride()[:-1])}, 'has no hydrogen'),
         ({'options': {'wall': 1}}, 'unknown key `options.wall`'),

@@ -1,6 +1,7 @@
 """The trajectory file."""
 
 import hashlib
+from itertools import pairwise
 
 import h5py
 import numpy as np

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from aiida_hdiff.cli.session import fail, load_profile
+from aiida_hdiff.cli.session import fail, load_profile, require_aiida
 
 PROFILE = 'hdiff'
 COMPUTER = 'localhost'
@@ -22,6 +22,7 @@ def ensure_profile(name: str | None = None) -> tuple[str, bool]:
     A new one has SQLite storage and the ZeroMQ broker, so it needs no service, and becomes the default only where
     there was none.
     """
+    require_aiida()
     from aiida.common.exceptions import ConfigurationError
     from aiida.manage.configuration import create_profile, get_config
     from aiida.plugins import BrokerFactory

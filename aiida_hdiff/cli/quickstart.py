@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from aiida_hdiff.cli.session import fail, free_space_error
+from aiida_hdiff.cli.session import fail, free_space_error, require_aiida
 
 SYSTEMS = {'ni-h': 'ni-h.yaml', 'mg-h': 'mg-h.yaml'}
 
@@ -36,6 +36,7 @@ def quickstart(ctx: click.Context, system: str, output: Path, seed: int) -> None
     """
     import yaml
 
+    require_aiida()
     from aiida_hdiff.cli import environment
     from aiida_hdiff.cli.progress import run_study
     from aiida_hdiff.cli.session import require_writable

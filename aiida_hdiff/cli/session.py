@@ -17,6 +17,23 @@ def fail(message: str) -> click.ClickException:
     return click.ClickException(message)
 
 
+def require_aiida() -> None:
+    """Check that AiiDA can be imported, for which it makes its folder.
+
+    Raises
+    ------
+    click.ClickException
+        If the folder cannot be made.
+    """
+    try:
+        import aiida  # noqa: F401
+    except Exception as error:
+        # The class cannot be named: it is part of what failed to import.
+        if type(error).__name__ != 'ConfigurationError':
+            raise
+        raise fail(f'AiiDA cannot start: {error}. Set AIIDA_PATH to a folder of yours.') from error
+
+
 def load_profile(name: str | None = None) -> str:
     """Load a profile: the one given, the one of `-p`, the one already loaded, or the default; return its name.
 
@@ -25,6 +42,7 @@ def load_profile(name: str | None = None) -> str:
     click.ClickException
         If there is none, or it cannot be opened.
     """
+    require_aiida()
     from aiida.common.exceptions import (
         ConfigurationError,
         CorruptStorage,
@@ -79,7 +97,8 @@ def require_writable() -> None:
     if storage.is_closed or getattr(storage, 'read_only', False) or profile.storage_backend == 'core.sqlite_zip':
         raise fail(f'profile {profile.name!r} is read-only: choose another one with -p, nothing was submitted.')
     folder = profile.storage_config.get('filepath')
-    if folder and not os.access(Path(folder) / 'database.sqlite', os.W_OK):
+    on_disk = folder and profile.storage_backend == 'core.sqlite_dos'
+    if on_disk and not os.access(Path(folder) / 'database.sqlite', os.W_OK):
         raise fail(
             f'the files of profile {profile.name!r} are not writable: check their owner, or give -p another one.'
         )

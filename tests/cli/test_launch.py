@@ -27,10 +27,14 @@ def codes(fake_code, monkeypatch, setfl_path):
 
 
 @pytest.fixture
-def study_file(tmp_path):
+def study_file(tmp_path, generate_structure):
+    """Give a function that writes a study; its structure is a node, unless told otherwise."""
+    node = generate_structure(3, 4).store()
+
     def write(**changes):
+        study = {key: value for key, value in STUDY.items() if key not in ('structure', 'hydrogen')}
         path = tmp_path / 'study.yaml'
-        path.write_text(yaml.safe_dump({**STUDY, **changes}))
+        path.write_text(yaml.safe_dump({**study, 'structure': {'node': node.pk}, **changes}))
         return path
 
     return write
@@ -42,7 +46,7 @@ def workflows():
 
 def test_dry_run_of_a_file(run_command, study_file):
     before = workflows()
-    output = run_command('launch', study_file(), '--dry-run')
+    output = run_command('launch', study_file(**STUDY), '--dry-run')
     assert output.startswith(PLAN)
     assert output.endswith('dry run: nothing was submitted\n')
     for unit in ('nodes', 'ps', 'min', 'MB of disk'):
@@ -80,7 +84,7 @@ def test_without_a_daemon_nothing_is_submitted(run_command, study_file):
 
 
 def test_a_full_disk(run_command, study_file, monkeypatch):
-    usage = namedtuple('usage', 'total used free')  # noqa: PYI024
+    usage = namedtuple('usage', 'total used free')
     monkeypatch.setattr('shutil.disk_usage', lambda _: usage(10**9, 10**9 - 1000, 1000))
     before = workflows()
     output = run_command('launch', study_file(), '--run', code=1)
@@ -116,7 +120,10 @@ def test_what_is_wrong_with_a_file(run_command, study_file, changes, message):
     [
         ([], 'give a study file, or --host, a potential and temperatures: see `aiida-hdiff launch --help`'),
         (['no.yaml'], "study file 'no.yaml' does not exist"),
-        (['--host', 'Ni', '--n-hydrogen', '4', '-T', '800', '-T', '900'], "potential 'potential': give `node`, or `pair"),
+        (
+            ['--host', 'Ni', '--n-hydrogen', '4', '-T', '800', '-T', '900'],
+            "potential 'potential': give `node`, or `pair",
+        ),
         ([*FLAGS, '--ratio', '0.1'], 'give either `n_hydrogen` or `ratio`'),
         ([*FLAGS, '--sites', 'cubic'], "`hydrogen.sites`: 'cubic' is not one of"),
         ([*FLAGS, '-T', '800'], '`temperatures_K` holds 800.0 K twice'),

@@ -93,8 +93,8 @@ def test_export_of_a_result(run_command, make, kind):
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('command', ['show', 'export'])
 def test_wrong_nodes(run_command, kind, command):
-    assert f"no node '99999999' in this profile" in run_command(kind, command, 99999999, code=1)
-    assert f"no node 'what' in this profile" in run_command(kind, command, 'what', code=1)
+    assert "no node '99999999' in this profile" in run_command(kind, command, 99999999, code=1)
+    assert "no node 'what' in this profile" in run_command(kind, command, 'what', code=1)
     number = orm.Int(1).store()
     entry_point = {'state': 'hdiff.md_state'}.get(kind, f'hdiff.{kind}')
     assert f'node {number.pk} is a Int, not of the type {entry_point}.' in run_command(kind, command, number.pk, code=1)
@@ -116,7 +116,9 @@ def test_commands_on_studies_refuse_other_nodes(run_command, command, generate_c
     assert f'node {job.pk} is a hdiff.md, not a DiffusionWorkChain' in run_command(command, job.pk, code=1)
 
 
-def test_status_and_show_of_a_study_that_has_not_begun(run_command, generate_workchain, fake_code, generate_structure, generate_potential):
+def test_status_and_show_of_a_study_that_has_not_begun(
+    run_command, generate_workchain, fake_code, generate_structure, generate_potential
+):
     from aiida_hdiff.workflows.settings import DiffusionProtocols
 
     inputs = {

@@ -67,6 +67,12 @@ def test_the_rounding_error_does_not_add_up(tmp_path):
     assert error.max() > 0.1 * POSITION_QUANTUM_A
 
 
+@pytest.fixture(scope='module')
+def long_run(tmp_path_factory):
+    positions = walk(2500)
+    return positions, write(tmp_path_factory.mktemp('long') / 'a.h5', positions, chunks=3)
+
+
 @pytest.mark.parametrize('atoms', [None, [10], [0, 1, 2], [7, 8, 9], [10, 0, 5], [3, 3], np.array([9, 10]), []])
 @pytest.mark.parametrize(
     'frames',
@@ -85,10 +91,9 @@ def test_the_rounding_error_does_not_add_up(tmp_path):
         slice(3000, 4000),
     ],
 )
-def test_subsets(tmp_path, atoms, frames):
-    positions = walk(2500)
-    path = tmp_path / 'a.h5'
-    with TrajectoryFile(write(path, positions, chunks=3)) as file:
+def test_subsets(long_run, atoms, frames):
+    positions, path = long_run
+    with TrajectoryFile(path) as file:
         found = file.positions(atoms, frames)
     expected = positions[frames] if atoms is None else positions[frames][:, np.asarray(atoms, dtype=int)]
     assert found.shape == expected.shape

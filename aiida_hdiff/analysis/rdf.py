@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_cells, as_positions
-
-CHUNK_PAIRS = 2**18
-"""Pair distances that are held at once."""
+from aiida_hdiff.analysis.images import CHUNK_FRAMES, FrameChunk
+from aiida_hdiff.common.rich import RichResult
 
 
 @dataclass(frozen=True)
-class RDFResult:
+class RDFResult(RichResult):
     """Partial radial distribution functions.
 
     Attributes
@@ -29,6 +28,8 @@ class RDFResult:
     coordination
         For each pair (a, b) the mean number of atoms b within `edges[1:]` of an atom a, shape (bins,).
     """
+
+    _units = {'r': 'Å', 'edges': 'Å'}
 
     r: FloatArray
     edges: FloatArray
@@ -47,10 +48,9 @@ def radial_distribution(
 ) -> RDFResult:
     """Compute partial radial distribution functions, averaged over frames.
 
-    Within the in-sphere of the cell only the nearest image counts; beyond it all periodic images do, so
-    that the count is complete at any r_max. For a = b the density of neighbours is (N - 1)/V: the ideal gas
-    has g = 1 for any number of atoms. From the shortest lattice vector on, an atom's own images count as
-    well and show as peaks. Distances are computed in single precision (error below 1e-5 Å).
+    All periodic images count, so the count is complete at any r_max and in any cell. For a = b the density of
+    neighbours is (N - 1)/V: the ideal gas has g = 1 for any number of atoms. From the shortest lattice vector on, an
+    atom's own images count as well and show as peaks.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def radial_distribution(
     pairs
         Pairs of atomic numbers.
     r_max
-        Largest distance in Å.
+        Largest distance in Å; beyond half the smallest height of the cell if wanted.
     bins
         Number of bins between 0 and r_max.
 
@@ -74,11 +74,33 @@ def radial_distribution(
         positive.
     """
     given = as_positions(positions)
-    n_frames, n_atoms, _ = given.shape
-    vectors = as_cells(cells, n_frames)
+    vectors = as_cells(cells, given.shape[0])
+    return radial_distribution_of_blocks([(given, vectors)], numbers, pairs, r_max=r_max, bins=bins)
+
+
+def radial_distribution_of_blocks(
+    blocks: Iterable[tuple[NDArray[np.floating], FloatArray]],
+    numbers: ArrayLike,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    r_max: float,
+    bins: int = 200,
+) -> RDFResult:
+    """Compute what `radial_distribution` does from a trajectory that comes block by block.
+
+    Parameters
+    ----------
+    blocks
+        Positions, shape (n_frames, n_atoms, 3), with cells, shape (1, 3, 3) or (n_frames, 3, 3), in Å.
+    numbers, pairs, r_max, bins
+        As in `radial_distribution`.
+
+    Raises
+    ------
+    ValueError
+        As in `radial_distribution`, or no block at all.
+    """
     elements = np.asarray(numbers)
-    if elements.shape != (n_atoms,):
-        raise ValueError(f'numbers must have shape ({n_atoms},), not {elements.shape}')
     if not r_max > 0.0:
         raise ValueError(f'r_max must be positive, not {r_max}')
     if bins < 1:
@@ -88,85 +110,29 @@ def radial_distribution(
         if z not in members:
             raise ValueError(f'no atom has the atomic number {z}')
 
+    histograms = {pair: np.zeros(bins) for pair in pairs}
+    n_frames, density = 0, 0.0
+    for positions, cells in blocks:
+        n_block, n_atoms, _ = positions.shape
+        if elements.shape != (n_atoms,):
+            raise ValueError(f'numbers must have shape ({n_atoms},), not {elements.shape}')
+        n_frames += n_block
+        density += n_block * float(np.mean(1.0 / np.abs(np.linalg.det(cells))))
+        for start in range(0, n_block, CHUNK_FRAMES):
+            frames = slice(start, start + CHUNK_FRAMES)
+            chunk = FrameChunk(positions[frames], cells if len(cells) == 1 else cells[frames])
+            for a, b in pairs:
+                histograms[a, b] += chunk.histogram(members[a], members[b], r_max, bins)
+    if not n_frames:
+        raise ValueError('there is no frame: give at least one block of positions')
+
     edges = np.linspace(0.0, r_max, bins + 1)
     shells = np.diff(4.0 / 3.0 * np.pi * edges**3)
-    mean_density = float(np.mean(1.0 / np.abs(np.linalg.det(vectors))))
-    inverse = np.linalg.inv(vectors).astype(np.float64)
-    images = _images(inverse, r_max)
     g: dict[tuple[int, int], FloatArray] = {}
     coordination: dict[tuple[int, int], FloatArray] = {}
     for a, b in pairs:
-        per_atom = _count(given, vectors, inverse, members[a], members[b], images, r_max, bins) / n_frames
+        per_atom = histograms[a, b] / (n_frames * members[a].size)
         partners = max(members[b].size - (a == b), 1)
-        g[a, b] = per_atom / (partners * mean_density * shells)
+        g[a, b] = per_atom / (partners * density / n_frames * shells)
         coordination[a, b] = np.cumsum(per_atom)
     return RDFResult(r=0.5 * (edges[1:] + edges[:-1]), edges=edges, g=g, coordination=coordination)
-
-
-def _images(inverse: FloatArray, r_max: float) -> NDArray[np.int64]:
-    """Return the shifts, shape (n, 3), that take a nearest-image separation to every image within r_max."""
-    heights = 1.0 / np.linalg.norm(inverse, axis=1).max(axis=0)
-    reach = np.floor(r_max / heights * (1.0 - 1e-12) + 0.5).astype(np.int64)
-    axes = [np.arange(-n, n + 1) for n in reach]
-    shifts: NDArray[np.int64] = np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).reshape(-1, 3)
-    return shifts
-
-
-def _count(
-    positions: NDArray[np.floating],
-    vectors: FloatArray,
-    inverse: FloatArray,
-    first: NDArray[np.intp],
-    second: NDArray[np.intp],
-    images: NDArray[np.int64],
-    r_max: float,
-    bins: int,
-) -> FloatArray:
-    """Return the histogram of distances from an atom of `first` to those of `second`, summed over frames."""
-    same = np.array_equal(first, second)
-    if same:
-        i, j = np.triu_indices(first.size, k=1)
-    else:
-        i, j = (index.ravel() for index in np.indices((first.size, second.size)))
-    weight = 2.0 if same else 1.0
-    counts = np.zeros(bins)
-    step = max(1, CHUNK_PAIRS // max(i.size, 1))
-    for start in range(0, positions.shape[0], step):
-        frames = slice(start, start + step)
-        cell, to_scaled = (vectors, inverse) if len(vectors) == 1 else (vectors[frames], inverse[frames])
-        metric = (cell @ cell.transpose(0, 2, 1)).astype(np.float32)
-        a = _scaled(positions[frames, first], to_scaled)
-        b = a if same else _scaled(positions[frames, second], to_scaled)
-        separation = b[..., j] - a[..., i]
-        separation -= np.round(separation)
-        for shift in images:
-            counts += weight * _histogram(separation, shift, metric, r_max, bins)
-            if same and shift.any():
-                own = np.zeros((3, separation.shape[1], 1), dtype=np.float32)
-                counts += first.size * _histogram(own, shift, metric, r_max, bins)
-    return counts / first.size
-
-
-def _scaled(positions: NDArray[np.floating], inverse: FloatArray) -> NDArray[np.float32]:
-    """Return fractional positions within 0 ... 1, shape (3, n_frames, n_atoms)."""
-    scaled = positions @ inverse
-    scaled -= np.floor(scaled)
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)
-
-
-def _histogram(
-    separation: NDArray[np.float32],
-    shift: NDArray[np.int64],
-    metric: NDArray[np.float32],
-    r_max: float,
-    bins: int,
-) -> FloatArray:
-    x, y, z = (separation[axis] + np.float32(shift[axis]) if shift[axis] else separation[axis] for axis in range(3))
-    m = metric[:, :, :, None]
-    squared = x * (m[:, 0, 0] * x + 2.0 * m[:, 0, 1] * y + 2.0 * m[:, 0, 2] * z)
-    squared += y * (m[:, 1, 1] * y + 2.0 * m[:, 1, 2] * z)
-    squared += m[:, 2, 2] * z * z
-    distances = np.sqrt(squared[squared < np.float32(r_max * r_max)])
-    index = (distances * np.float32(bins / r_max)).astype(np.int32)
-    counts: FloatArray = np.bincount(index, minlength=bins)[:bins].astype(np.float64)
-    return counts

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.neighborlist import neighbor_list
 
-from aiida_hdiff.analysis import radial_distribution
+from aiida_hdiff.analysis import radial_distribution, radial_distribution_of_blocks
 from aiida_hdiff.analysis import rdf as rdf_module
 
 TRICLINIC = np.array([[9.0, 0.0, 0.0], [-3.5, 8.0, 0.0], [1.5, 2.0, 10.0]])
@@ -65,7 +67,7 @@ def test_varying_cells_and_chunks(rng, monkeypatch):
     numbers = [1, 1, 12, 12, 12]
     pairs = [(1, 12), (12, 12)]
     result = radial_distribution(positions, cells, numbers, pairs, r_max=6.0, bins=12)
-    monkeypatch.setattr(rdf_module, 'CHUNK_PAIRS', 12)
+    monkeypatch.setattr(rdf_module, 'CHUNK_FRAMES', 2)
     chunked = radial_distribution(positions, cells, numbers, pairs, r_max=6.0, bins=12)
     single = [
         radial_distribution(x[None], cell, numbers, pairs, r_max=6.0, bins=12)
@@ -77,10 +79,42 @@ def test_varying_cells_and_chunks(rng, monkeypatch):
         np.testing.assert_allclose(result.coordination[pair], expected)
 
 
+@pytest.mark.parametrize('r_max', [3.0, 4.5, 11.0])
+@pytest.mark.parametrize('varying', [False, True], ids=['fixed', 'varying'])
+@pytest.mark.parametrize('step', [0.05, 3.0], ids=['vibrating', 'running'])
+def test_equals_the_neighbour_list_of_ase(rng, r_max, varying, step):
+    """However far the atoms move within a chunk of frames, and whether or not they are wrapped."""
+    cells = TRICLINIC * (rng.uniform(0.85, 1.15, size=(12, 1, 1)) if varying else np.ones((12, 1, 1)))
+    positions = rng.random((9, 3)) @ TRICLINIC + np.cumsum(step * rng.normal(size=(12, 9, 3)), axis=0)
+    positions[6:] += rng.integers(-2, 3, size=(6, 9, 3)) @ cells[6:]
+    numbers = np.array([1, 12, 12, 1, 12, 12, 1, 12, 12])
+    result = radial_distribution(
+        positions, cells if varying else TRICLINIC, numbers, [(1, 12), (12, 12), (1, 1)], r_max=r_max, bins=40
+    )
+    counts = {pair: np.zeros(40) for pair in result.g}
+    for frame, cell in zip(positions, cells, strict=True):
+        i, j, d = neighbor_list('ijd', Atoms(numbers, frame, cell=cell, pbc=True), r_max)
+        for (a, b), count in counts.items():
+            counts[a, b] = count + np.histogram(d[(numbers[i] == a) & (numbers[j] == b)], result.edges)[0]
+    for (a, b), count in counts.items():
+        expected = np.cumsum(count) / 12 / np.sum(numbers == a)
+        np.testing.assert_allclose(result.coordination[a, b], expected, rtol=1e-12)
+
+
+def test_blocks_of_frames_are_one_run(rng):
+    positions, numbers = ideal_gas(rng, 30, 6, TRICLINIC), [1, 1, 12, 12, 12, 12]
+    whole = radial_distribution(positions, TRICLINIC, numbers, [(1, 12)], r_max=5.0, bins=10)
+    blocks = [(positions[:11], TRICLINIC[None]), (positions[11:], TRICLINIC[None])]
+    parts = radial_distribution_of_blocks(blocks, numbers, [(1, 12)], r_max=5.0, bins=10)
+    np.testing.assert_allclose(parts.g[1, 12], whole.g[1, 12], rtol=1e-12)
+    with pytest.raises(ValueError, match='there is no frame'):
+        radial_distribution_of_blocks([], numbers, [(1, 12)], r_max=5.0)
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'numbers': [1, 1]}, r'numbers must have shape \(3,\), not \(2,\)'),
+        ({'numbers': [1, 12]}, r'numbers must have shape \(3,\), not \(2,\)'),
         ({'pairs': [(1, 99)]}, 'no atom has the atomic number 99'),
         ({'r_max': 0.0}, 'r_max must be positive, not 0.0'),
         ({'bins': 0}, 'bins must be positive, not 0'),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from aiida import orm
+
+from aiida_hdiff.analysis import ArrheniusLaw
+from aiida_hdiff.common.rich import html_table
 
 _REQUIRED = ('activation_energy_eV', 'activation_energy_error_eV', 'prefactor_m2_s', 'covariance')
 
@@ -13,7 +17,8 @@ class ArrheniusData(orm.Dict):
     """Ea (eV) and D0 (m²/s) with the covariance of (ln D0, Ea), and the temperatures used and left out.
 
     The attributes are flat: ``attributes.activation_energy_eV``, ``attributes.prefactor_m2_s``,
-    ``attributes.n_temperatures``, ``attributes.missing`` (list of temperature and reason).
+    ``attributes.n_temperatures``, ``attributes.missing`` (list of temperature and reason),
+    ``attributes.upper_bounds`` (one-sided points of the fit) and ``attributes.curvature`` (its tests).
     """
 
     def __init__(self, dictionary: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -44,8 +49,30 @@ class ArrheniusData(orm.Dict):
         """Prefactor D0 (m²/s)."""
         return float(self.base.attributes.get('prefactor_m2_s'))
 
+    @property
+    def law(self) -> ArrheniusLaw:
+        """The law, which predicts D at any temperature.
+
+        Raises
+        ------
+        ValueError
+            If the node does not tell the temperatures behind the law.
+        """
+        temperatures = self.base.attributes.get('temperatures_K', None)
+        if not temperatures:
+            raise ValueError(f'{self} does not tell its `temperatures_K`: give a node of arrhenius_from_diffusivities.')
+        return ArrheniusLaw(
+            activation_energy_eV=self.activation_energy_eV,
+            prefactor_m2_s=self.prefactor_m2_s,
+            covariance=np.array(self.base.attributes.get('covariance'), dtype=np.float64),
+            temperature_range_K=(min(temperatures), max(temperatures)),
+        )
+
     def __str__(self) -> str:
         return (
             f'Ea = {self.activation_energy_eV:.3f} ± {self.activation_energy_error_eV:.3f} eV, '
             f'D0 = {self.prefactor_m2_s:.2e} m²/s'
         )
+
+    def _repr_html_(self) -> str:
+        return html_table(f'ArrheniusData {self.uuid[:8]}', self.get_dict())

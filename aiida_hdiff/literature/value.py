@@ -8,6 +8,12 @@ from typing import Literal
 
 from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K
 
+SAME_TEMPERATURE = 0.01
+"""Relative difference up to which a temperature counts as that of a published point."""
+
+MAX_CORRELATION = 0.98
+"""Largest correlation of ln D0 and Ea that is assumed where only their errors are published."""
+
 Origin = Literal['experiment', 'compilation', 'calculation']
 Transport = Literal['tracer', 'chemical', 'dilute']
 
@@ -19,7 +25,7 @@ class LiteratureValue:
     Attributes
     ----------
     key : str
-        Short unique name.
+        Short unique name: lower-case letters and digits, with hyphens between.
     host, phase, isotope : str
         Chemical symbol of the host, its phase, and the isotope (H, D or T).
     origin : str
@@ -103,6 +109,56 @@ class LiteratureValue:
             return value * math.exp(-energy / BOLTZMANN_EV_PER_K * (1.0 / temperature_K - 1.0 / anchor_K))
         msg = f'{self.key}: no prefactor D0 is known, so D cannot be computed at {temperature_K} K'
         raise ValueError(msg)
+
+    def coefficient_at(self, temperature_K: float) -> float | None:
+        """Return D (m²/s) from the law, else from a point within 1 % of this temperature (K), else ``None``.
+
+        Raises
+        ------
+        ValueError
+            If the temperature is not positive.
+        """
+        if self.has_coefficient or not temperature_K > 0:
+            return self.coefficient(temperature_K)
+        if self.point is not None and abs(temperature_K - self.point[0]) <= SAME_TEMPERATURE * self.point[0]:
+            return self.point[1]
+        return None
+
+    def log_error(self, temperature_K: float) -> float | None:
+        """Return the standard error of ln D that follows from the published errors.
+
+        D0 and Ea of one fit are strongly correlated, and papers print their errors but not the correlation. So the
+        correlation is assumed that makes D most certain in the middle (in 1/T) of the measured range, but at most
+        0.98. Without a range they count as independent.
+
+        Parameters
+        ----------
+        temperature_K : float
+            Temperature in K.
+
+        Returns
+        -------
+        float or None
+            Standard error of ln D; ``None`` unless the errors of both D0 and Ea are known.
+
+        Raises
+        ------
+        ValueError
+            If the temperature is not positive.
+        """
+        if not temperature_K > 0:
+            msg = f'the temperature must be positive, not {temperature_K} K'
+            raise ValueError(msg)
+        energy_error, prefactor_error = self.activation_energy_error_eV, self.prefactor_error_m2_s
+        if energy_error is None or prefactor_error is None or self.prefactor_m2_s is None:
+            return None
+        constant = prefactor_error / self.prefactor_m2_s
+        slope = energy_error / (BOLTZMANN_EV_PER_K * temperature_K)
+        correlation = 0.0
+        if self.temperature_range_K is not None:
+            middle = 0.5 * sum(1.0 / kelvin for kelvin in self.temperature_range_K)
+            correlation = min(energy_error * middle / (BOLTZMANN_EV_PER_K * constant), MAX_CORRELATION)
+        return math.sqrt(constant**2 + slope**2 - 2.0 * correlation * constant * slope)
 
     def covers(self, temperature_K: float) -> bool:
         """Tell whether a temperature in K lies inside the measured range."""

@@ -9,6 +9,9 @@ def make_node(generate_potential, generate_state, generate_trajectory):
     from aiida_hdiff.data.arrhenius import ArrheniusData
     from aiida_hdiff.data.diffusivity import DiffusivityData
 
+    from aiida_hdiff.data.literature import LiteratureData
+    from aiida_hdiff.literature import load_literature
+
     from .test_results import ARRHENIUS, DIFFUSIVITY
 
     makers = {
@@ -17,5 +20,6 @@ def make_node(generate_potential, generate_state, generate_trajectory):
         'trajectory': generate_trajectory,
         'diffusivity': lambda: DiffusivityData(DIFFUSIVITY),
         'arrhenius': lambda: ArrheniusData(ARRHENIUS),
+        'literature': lambda: LiteratureData.from_value(load_literature()[0]),
     }
     return lambda kind: makers[kind]()

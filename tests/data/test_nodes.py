@@ -10,6 +10,7 @@ KINDS = {
     'trajectory': 'hdiff.trajectory',
     'diffusivity': 'hdiff.diffusivity',
     'arrhenius': 'hdiff.arrhenius',
+    'literature': 'hdiff.literature',
 }
 kinds = pytest.mark.parametrize('kind', KINDS)
 

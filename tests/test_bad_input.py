@@ -76,7 +76,27 @@ CASES = {
         {**changed('structure', 'supercell', [2, 2, 2]), 'hydrogen': {'n_hydrogen': 1, 'seed': 1}},
         ['7.04', 'twice the cutoff', 'larger supercell'],
     ),
-    'cell below the RDF range': (changed('settings', 'analysis', {'rdf_r_max_A': 8.0}), ['8.0', '5.28', 'supercell']),
+    'RDF range too long': (
+        changed('settings', 'analysis', {'rdf_r_max_A': 80.0}),
+        ['rdf_r_max_A', '80.0', 'from 1 to 30'],
+    ),
+    'pair cutoff of the wrong type': (
+        changed('settings', 'analysis', {'pair_cutoff_A': 'near'}),
+        ['pair_cutoff_A', 'near'],
+    ),
+    'negative van Hove lag': (
+        changed('settings', 'analysis', {'van_hove_lags_ps': [1, -1]}),
+        ['van_hove_lags_ps', '-1'],
+    ),
+    'unknown strategy': (changed('settings', 'convergence', {'strategy': 'hope'}), ['hope', 'extend or replicas']),
+    'target of no sense': (
+        changed('settings', 'convergence', {'relative_error': 5}),
+        ['relative_error', '5', 'fraction'],
+    ),
+    'budget below the run': (
+        changed('settings', 'convergence', {'relative_error': 0.1, 'max_production_ps': 10.0}),
+        ['max_production_ps', '10.0', 'with all its extensions'],
+    ),
     'negative temperature': (changed('temperatures_K', [800, -5]), ['-5', 'positive']),
     'zero temperature': (changed('temperatures_K', [800, 0]), ['0', 'positive']),
     'temperature that is no number': (changed('temperatures_K', [800, 'hot']), ['hot', 'positive']),

@@ -103,7 +103,8 @@ def make_history():
     from aiida.common.links import LinkType
     from ase.build import bulk
 
-    from aiida_hdiff.calculations.diffusion import arrhenius_from_diffusivities, diffusivity_from_trajectory
+    from aiida_hdiff.calculations.arrhenius import arrhenius_from_diffusivities
+    from aiida_hdiff.calculations.diffusion import diffusivity_from_trajectory
     from aiida_hdiff.calculations.stages import stage_parameters
     from aiida_hdiff.data.potential import PotentialData
     from aiida_hdiff.workflows.settings import DiffusionProtocols

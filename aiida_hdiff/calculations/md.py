@@ -29,6 +29,7 @@ CHECKPOINT_FILE = 'checkpoint.npz'
 FINAL_FILE = 'final.npz'
 EXPLODED_FILE = 'exploded.npz'
 STATUS_FILE = 'status.json'
+PROGRESS_FILE = 'progress.json'
 
 
 class MDCalculation(CalcJob):
@@ -94,6 +95,6 @@ class MDCalculation(CalcJob):
         calcinfo.codes_info = [codeinfo]
         calcinfo.local_copy_list = [(potential.uuid, name, name) for name in potential.file_names]
         calcinfo.provenance_exclude_list = [START_FILE, START_CHECKPOINT_FILE]
-        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE]
+        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE]
         calcinfo.retrieve_temporary_list = [FRAMES_FILE, CHECKPOINT_FILE, FINAL_FILE, EXPLODED_FILE]
         return calcinfo

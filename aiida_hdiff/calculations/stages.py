@@ -10,14 +10,14 @@ from aiida.engine import calcfunction
 
 from aiida_hdiff.analysis import energy_drift, mean_with_error
 from aiida_hdiff.common.units import FS_PER_PS
-from aiida_hdiff.data.trajectory import MDTrajectory
+from aiida_hdiff.data.trajectory import MDTrajectory, read_run
 
 STAGES = ('npt', 'nvt', 'nve')
 
 
 def stage_settings(
     settings: dict[str, Any], stage: str, temperature_K: float, seed: int, *, replica: int = 0, attempt: int = 0,
-    timestep_fs: float | None = None,
+    timestep_fs: float | None = None, time_ps: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the settings of one stage as the engines take them.
 
@@ -28,7 +28,7 @@ def stage_settings(
     own = settings[stage]
     entropy = [seed, replica, round(1000 * temperature_K), STAGES.index(stage), attempt]
     interval = max(1, round(own['output_interval_fs'] / timestep))
-    steps = round(own['time_ps'] * FS_PER_PS / timestep)
+    steps = round((own['time_ps'] if time_ps is None else time_ps) * FS_PER_PS / timestep)
     values = {
         'ensemble': stage,
         'temperature_K': temperature_K,
@@ -52,7 +52,7 @@ def stage_settings(
 def stage_parameters(
     settings: orm.Dict, stage: orm.Str, temperature: orm.Float, seed: orm.Int, run: orm.Dict
 ) -> orm.Dict:
-    """Return the settings of one stage; ``run`` holds ``replica``, ``attempt`` and, if changed, ``timestep_fs``."""
+    """Return the settings of one stage; ``run`` holds ``replica``, ``attempt`` and, if changed, ``timestep_fs`` and ``time_ps``."""
     return orm.Dict(stage_settings(settings.get_dict(), stage.value, temperature.value, seed.value, **run.get_dict()))
 
 
@@ -62,14 +62,16 @@ def temperature_tolerance_K(temperature_K: float, n_atoms: int) -> float:
 
 
 @calcfunction
-def check_nve(trajectory: MDTrajectory, temperature: orm.Float, settings: orm.Dict) -> orm.Dict:
-    """Return the mean temperature and energy drift of an NVE run, and whether both are within their limits.
+def check_nve(
+    trajectory: MDTrajectory, temperature: orm.Float, settings: orm.Dict, **extensions: MDTrajectory
+) -> orm.Dict:
+    """Return the mean temperature and energy drift of an NVE run with its extensions, and whether both are acceptable.
 
     Keys of ``settings['gate']``: ``temperature_tolerance_K`` (``None`` for T/(4 √(3N))) and
     ``drift_limit_meV_per_atom_per_ns``. The statistical error of the mean temperature and of the drift are granted
     on top of the limits.
     """
-    with trajectory.reader() as reader:
+    with read_run(trajectory, extensions) as reader:
         temperatures = reader.observable('temperature')
         total = reader.observable('potential_energy') + reader.observable('kinetic_energy')
         times_ps = reader.times_fs / FS_PER_PS

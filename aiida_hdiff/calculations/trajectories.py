@@ -20,7 +20,7 @@ def concatenate_trajectories(**segments: MDTrajectory) -> MDTrajectory:
     """Join the segments of one run, in the order of their names; frames must follow each other without gap."""
     from contextlib import ExitStack
 
-    from aiida_hdiff.formats.trajectory import concatenate
+    from aiida_hdiff.formats.joined import concatenate
 
     with TemporaryDirectory() as scratch, ExitStack() as stack:
         readers = [stack.enter_context(segments[name].reader()) for name in sorted(segments)]

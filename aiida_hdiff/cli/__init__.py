@@ -14,6 +14,7 @@ from aiida_hdiff.cli.lazy import LazyGroup
     commands_by_name={
         'quickstart': ('aiida_hdiff.cli.quickstart:quickstart', 'From nothing to an Arrhenius plot in minutes.'),
         'setup': ('aiida_hdiff.cli.setup:setup', 'Set up the profile, computer, codes and potentials.'),
+        'plan': ('aiida_hdiff.cli.plan:plan', 'Say how long the runs of a study must be, and what they cost.'),
         'launch': ('aiida_hdiff.cli.launch:launch', 'Launch a study from a YAML file or flags.'),
         'status': ('aiida_hdiff.cli.status:status', 'Show the progress of a study, live.'),
         'show': ('aiida_hdiff.cli.inspect:show', 'Show the results of a study.'),
@@ -26,6 +27,7 @@ from aiida_hdiff.cli.lazy import LazyGroup
         'state': ('aiida_hdiff.cli.nodes:state', 'List, show or export states.'),
         'diffusivity': ('aiida_hdiff.cli.nodes:diffusivity', 'List, show or export diffusion coefficients.'),
         'arrhenius': ('aiida_hdiff.cli.nodes:arrhenius', 'List, show or export Arrhenius parameters.'),
+        'literature': ('aiida_hdiff.cli.nodes:literature', 'List, show or export published values.'),
     },
 )
 def hdiff() -> None:

@@ -37,9 +37,10 @@ def launch(study: Path | None, dry_run: bool, run_here: bool, **flags: Any) -> N
 
     Everything in it is checked before anything is submitted.
     """
-    from aiida_hdiff.workflows.study import plan_seconds, study_builder, study_plan
+    from aiida_hdiff.workflows.plan import plan_seconds, study_plan
+    from aiida_hdiff.workflows.study import study_builder
 
-    content, folder = _read(study) if study else (_from_flags(flags), Path.cwd())
+    content, folder = read_study(study) if study else (_from_flags(flags), Path.cwd())
     require_writable()
     try:
         with busy_database():
@@ -94,7 +95,8 @@ def _check_space(needed_bytes: float) -> None:
         raise fail(error)
 
 
-def _read(path: Path) -> tuple[Any, Path]:
+def read_study(path: Path) -> tuple[Any, Path]:
+    """Return the content of a study file and its folder."""
     import yaml
 
     if not path.is_file():

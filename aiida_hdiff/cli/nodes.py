@@ -105,3 +105,4 @@ trajectory = _group('trajectory', 'hdiff.trajectory', 'trajectories', 'trajector
 state = _group('state', 'hdiff.md_state', 'states', 'state.extxyz')
 diffusivity = _group('diffusivity', 'hdiff.diffusivity', 'diffusion coefficients', 'diffusivity.json')
 arrhenius = _group('arrhenius', 'hdiff.arrhenius', 'Arrhenius parameters', 'arrhenius.json')
+literature = _group('literature', 'hdiff.literature', 'published values', 'literature.json')

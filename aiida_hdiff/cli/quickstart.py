@@ -52,7 +52,8 @@ def quickstart(ctx: click.Context, system: str, output: Path, seed: int) -> None
         environment.ensure_code(label)
     from aiida.manage.caching import enable_caching
 
-    from aiida_hdiff.workflows.study import plan_seconds, study_builder, study_plan
+    from aiida_hdiff.workflows.plan import plan_seconds, study_plan
+    from aiida_hdiff.workflows.study import study_builder
 
     try:
         builder = study_builder(content, Path.cwd())

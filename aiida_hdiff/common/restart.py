@@ -20,6 +20,16 @@ class HdiffRestartWorkChain(BaseRestartWorkChain):
             self.ctx.children = []
         return super().run_process()
 
+    def inspect_process(self) -> Any:
+        """Inspect the last process; one that ended in an exception, as when a daemon worker dies, is run once more."""
+        node = self.ctx.children[self.ctx.iteration - 1]
+        if node.is_excepted and not self.ctx.get('exception_retried', False):
+            self.ctx.exception_retried = True
+            self.report(f'{node.process_label}<{node.pk}> ended in an exception')
+            self.report('Action taken: run it once more')
+            return None
+        return super().inspect_process()
+
     def report_error_handled(self, node: orm.ProcessNode, action: str) -> None:
         """Report which failure is handled and how."""
         self.report(f'{node.process_label}<{node.pk}> ended with status {node.exit_status}: {node.exit_message}')

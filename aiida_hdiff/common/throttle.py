@@ -10,6 +10,8 @@ from aiida.engine import WorkChain
 from aiida.engine.processes.workchains.awaitable import Awaitable, construct_awaitable
 from plumpy.process_states import ProcessState
 
+MAX_ATTEMPTS = 2
+
 
 class ThrottledWorkChain(WorkChain):
     """A workchain that starts its next child as soon as one has ended.
@@ -38,12 +40,23 @@ class ThrottledWorkChain(WorkChain):
 
     def children(self) -> dict[str, orm.ProcessNode]:
         """Return the children started so far by call link label."""
+        return {label: nodes[-1] for label, nodes in self._started().items()}
+
+    def _started(self) -> dict[str, list[orm.ProcessNode]]:
+        """Return all children by call link label, in the order in which they were started."""
         links = self.node.base.links.get_outgoing(node_class=orm.ProcessNode).all()
-        return {link.link_label: link.node for link in links}
+        started: dict[str, list[orm.ProcessNode]] = {}
+        for link in sorted(links, key=lambda link: int(link.node.pk)):
+            started.setdefault(link.link_label, []).append(link.node)
+        return started
+
+    def _is_pending(self, attempts: list[orm.ProcessNode]) -> bool:
+        """Whether a child is still to be started, or to be started again because it ended in an exception."""
+        return not attempts or (len(attempts) < MAX_ATTEMPTS and attempts[-1].is_excepted)
 
     def _refill(self) -> list[Awaitable]:
-        started = self.children()
-        pending = [label for label in self.child_labels() if label not in started]
+        attempts, started = self._started(), self.children()
+        pending = [label for label in self.child_labels() if self._is_pending(attempts.get(label, []))]
         running = sum(not started[label].is_terminated for label in self.child_labels() if label in started)
         added = []
         awaited = {awaitable.pk for awaitable in self._awaitables}

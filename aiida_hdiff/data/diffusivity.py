@@ -6,6 +6,8 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_hdiff.common.rich import html_table
+
 _REQUIRED = ('temperature_K', 'measured_temperature_K', 'value_m2_s', 'std_error_m2_s', 'status', 'n_hops')
 
 
@@ -45,9 +47,18 @@ class DiffusivityData(orm.Dict):
         """Standard error of D (m²/s), or ``None`` if not resolved."""
         return float(self.base.attributes.get('std_error_m2_s')) if self.is_resolved else None
 
+    @property
+    def relative_error(self) -> float | None:
+        """Standard error over D, or ``None`` if not resolved."""
+        value, error = self.value_m2_s, self.std_error_m2_s
+        return None if value is None or error is None else error / value
+
     def __str__(self) -> str:
         attributes = self.base.attributes
         temperature = attributes.get('measured_temperature_K')
         if not self.is_resolved:
             return f'D({temperature:.0f} K) not resolved, D < {attributes.get("upper_bound_m2_s"):.2g} m²/s'
         return f'D({temperature:.0f} K) = ({self.value_m2_s:.3g} ± {self.std_error_m2_s:.1g}) m²/s'
+
+    def _repr_html_(self) -> str:
+        return html_table(f'DiffusivityData {self.uuid[:8]}', self.get_dict())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
 
+from aiida_hdiff.formats.joined import JoinedTrajectory
 from aiida_hdiff.formats.trajectory import TrajectoryFile
 
 if TYPE_CHECKING:
@@ -127,6 +128,23 @@ class MDTrajectory(orm.SinglefileData):
                 pbc=(True, True, True),
             )
         return node
+
+
+@contextmanager
+def read_run(
+    trajectory: MDTrajectory, extensions: Mapping[str, MDTrajectory]
+) -> Iterator[TrajectoryFile | JoinedTrajectory]:
+    """Open a run and its extensions, in the order of their names, as one trajectory.
+
+    Raises
+    ------
+    ValueError
+        If they are not of one run.
+    """
+    with ExitStack() as stack:
+        nodes = [trajectory, *(extensions[name] for name in sorted(extensions))]
+        readers = [stack.enter_context(node.reader()) for node in nodes]
+        yield JoinedTrajectory(readers) if extensions else readers[0]
 
 
 def _composition(numbers: NDArray[Any], counts: NDArray[Any]) -> dict[str, int]:

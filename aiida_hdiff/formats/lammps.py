@@ -97,11 +97,17 @@ class DumpFrames:
         Lower triangular cells (Å), shape (n, 3, 3).
     columns
         Per-atom columns in the order of the dump, shape (n, n_atoms, n_columns), LAMMPS's units.
+    names
+        Names of the columns.
+    origins
+        Corner of the cell, from which scaled positions count (Å), shape (n, 3).
     """
 
     steps: NDArray[np.int64]
     cells: Floats
     columns: Floats
+    names: tuple[str, ...]
+    origins: Floats
 
 
 @dataclass(frozen=True)
@@ -180,23 +186,35 @@ def read_dump(path: str | Path, *, block_frames: int = 500) -> Iterator[DumpFram
             box = np.ascontiguousarray(frames[:, box_offset : box_offset + 8 * n_box]).view(np.float64)
             data = np.ascontiguousarray(frames[:, size - 8 * payload :]).view(np.float64)
             columns = data.reshape(n_frames, header.n_atoms, header.n_columns)
-            yield DumpFrames(steps, _cells_from_bounds(box), columns)
+            yield frames_from_bounds(steps, box, columns, header.names)
 
 
-def _cells_from_bounds(box: Floats) -> Floats:
-    """Turn the bounding boxes of a dump (xlo, xhi, ylo, yhi, zlo, zhi[, xy, xz, yz]) into cells."""
-    lengths = box[:, 1:6:2] - box[:, 0:6:2]
-    cells = np.zeros((len(box), 3, 3))
-    if box.shape[1] == 9:
-        xy, xz, yz = box[:, 6:].T
+def frames_from_bounds(steps: NDArray[np.int64], bounds: Floats, columns: Floats, names: tuple[str, ...]) -> DumpFrames:
+    """Return frames with the cells that belong to the bounding boxes of a dump.
+
+    Parameters
+    ----------
+    steps
+        Shape (n,).
+    bounds
+        xlo, xhi, ylo, yhi, zlo, zhi and, if triclinic, xy, xz, yz, as written; shape (n, 6 or 9).
+    columns, names
+        Columns of the frames, shape (n, n_atoms, n_columns), and their names.
+    """
+    lower, upper = bounds[:, 0:6:2].copy(), bounds[:, 1:6:2].copy()
+    cells = np.zeros((len(bounds), 3, 3))
+    if bounds.shape[1] == 9:
+        xy, xz, yz = bounds[:, 6:].T
         corners_x = np.stack([np.zeros_like(xy), xy, xz, xy + xz])
-        lengths[:, 0] -= corners_x.max(axis=0) - corners_x.min(axis=0)
+        lower[:, 0] -= corners_x.min(axis=0)
+        upper[:, 0] -= corners_x.max(axis=0)
         corners_y = np.stack([np.zeros_like(yz), yz])
-        lengths[:, 1] -= corners_y.max(axis=0) - corners_y.min(axis=0)
+        lower[:, 1] -= corners_y.min(axis=0)
+        upper[:, 1] -= corners_y.max(axis=0)
         cells[:, 1, 0], cells[:, 2, 0], cells[:, 2, 1] = xy, xz, yz
     for axis in range(3):
-        cells[:, axis, axis] = lengths[:, axis]
-    return cells
+        cells[:, axis, axis] = upper[:, axis] - lower[:, axis]
+    return DumpFrames(steps, cells, columns, names, lower)
 
 
 def read_time_series(path: str | Path) -> Floats:
@@ -238,6 +256,8 @@ class ScreenOutput:
         Whether the time limit of the ``timer`` command stopped the run.
     marks
         Lines printed by our script after the prefix ``hdiff:``.
+    steps_per_s
+        Speed of the run, or ``None`` if it did not end.
     """
 
     version: str | None
@@ -246,12 +266,14 @@ class ScreenOutput:
     halted: bool
     timed_out: bool
     marks: tuple[str, ...]
+    steps_per_s: float | None
 
 
 def read_screen_output(text: str) -> ScreenOutput:
     """Scan the screen output of a run, complete or not."""
     version = re.search(r'^LAMMPS \(([^)]*)\)', text, re.MULTILINE)
     error = re.search(r'^ERROR(?: on proc \d+)?: (.*)$', text, re.MULTILINE)
+    loop = re.search(r'^Loop time of (\S+) on \d+ procs for (\d+) steps', text, re.MULTILINE)
     steps = re.findall(r'^\s+(\d+)\s+[-\d.]+e?[-+\d]*\s', text, re.MULTILINE)
     return ScreenOutput(
         version=version.group(1) if version else None,
@@ -260,6 +282,7 @@ def read_screen_output(text: str) -> ScreenOutput:
         halted='Fix halt condition' in text,
         timed_out='Wall time limit reached' in text,
         marks=tuple(re.findall(r'^hdiff: (.*)$', text, re.MULTILINE)),
+        steps_per_s=float(loop[2]) / float(loop[1]) if loop and float(loop[1]) > 0 else None,
     )
 
 

@@ -45,7 +45,7 @@ class LammpsMDParser(MDParserBase):
         state = self._final_state(folder, start, rotation) if finished else self._checkpoint(folder, start, rotation)
         last_step = -1 if state is None else state.step
         frames = self._store_trajectory(folder, last_step, start, rotation)
-        self.out_results('lammps', screen.version, last_step, frames)
+        self.out_results('lammps', screen.version, last_step, frames, screen.steps_per_s)
         failure = self._failure(screen, finished)
         if failure is not None:
             if state is not None and screen.halted:

@@ -25,7 +25,7 @@ class MDParser(MDParserBase):
 
     def parse_folder(self, folder: Path) -> ExitCode | None:
         """Parse the files of the job in ``folder``."""
-        status = self._status()
+        status = self._json(files.STATUS_FILE)
         finished = (folder / files.FINAL_FILE).is_file()
         state = _read_state(folder / (files.FINAL_FILE if finished else files.CHECKPOINT_FILE))
         if state is not None and state.step <= self.first_step(default=0) and not finished:
@@ -34,15 +34,15 @@ class MDParser(MDParserBase):
         frames = self._store_trajectory(folder / files.FRAMES_FILE, last_step)
         versions = status.get('versions', {})
         version = ', '.join(f'{name} {number}' for name, number in sorted(versions.items())) or None
-        self.out_results('ase', version, last_step, frames)
+        self.out_results('ase', version, last_step, frames, self._json(files.PROGRESS_FILE).get('steps_per_s'))
         if state is not None:
             self.out('final_state', state)
         return self._exit_code(folder, status, state)
 
-    def _status(self) -> dict[str, Any]:
-        if files.STATUS_FILE not in self.retrieved.list_object_names():
+    def _json(self, name: str) -> dict[str, Any]:
+        if name not in self.retrieved.list_object_names():
             return {}
-        return dict(json.loads(self.retrieved.get_object_content(files.STATUS_FILE)))
+        return dict(json.loads(self.retrieved.get_object_content(name)))
 
     def _exit_code(self, folder: Path, status: dict[str, Any], state: MDState | None) -> ExitCode | None:
         codes, code = self.exit_codes, status.get('exit_code')

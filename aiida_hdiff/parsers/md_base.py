@@ -39,7 +39,9 @@ class MDParserBase(Parser):
         """Return the step of the checkpoint that the job continued from, or ``default``."""
         return int(self.node.inputs.checkpoint.step) if 'checkpoint' in self.node.inputs else default
 
-    def out_results(self, engine: str, version: str | None, last_step: int, n_frames: int) -> None:
+    def out_results(
+        self, engine: str, version: str | None, last_step: int, n_frames: int, steps_per_s: float | None
+    ) -> None:
         """Attach the summary of the run."""
         steps = md_parameters(self.node.inputs).steps
         self.out(
@@ -52,6 +54,7 @@ class MDParserBase(Parser):
                     'last_step': max(last_step, 0),
                     'n_frames': n_frames,
                     'finished': last_step == steps,
+                    'steps_per_s': steps_per_s,
                 }
             ),
         )

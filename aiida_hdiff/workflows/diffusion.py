@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_hdiff.calculations.diffusion import arrhenius_from_diffusivities
+from aiida_hdiff.calculations.arrhenius import arrhenius_from_diffusivities, compare_arrhenius
+from aiida_hdiff.calculations.literature import compare_with_literature
 from aiida_hdiff.common.throttle import ThrottledWorkChain
 from aiida_hdiff.data.arrhenius import ArrheniusData
 from aiida_hdiff.data.diffusivity import DiffusivityData
+from aiida_hdiff.data.literature import LiteratureData
 from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.literature import LiteratureValue, load_literature
 from aiida_hdiff.workflows.diffusivity import DiffusivityWorkChain
 from aiida_hdiff.workflows.md_stage import CODE_PLUGINS
 from aiida_hdiff.workflows.settings import DiffusionProtocols
@@ -27,6 +31,8 @@ from aiida_hdiff.workflows.validation import (
 
 LABEL = re.compile('[A-Za-z](_?[A-Za-z0-9])*')
 """Labels of potentials: they become parts of link labels, in which two underscores separate namespaces."""
+
+RESERVED_LABELS = ('settings', 'metadata')
 
 
 class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
@@ -51,6 +57,10 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             validator=lambda value, _: settings_error(value.get_dict()),
             help='Settings of the stages and the analysis, as a protocol gives them.',
         )  # fmt: skip
+        spec.input_namespace(
+            'literature', valid_type=LiteratureData, dynamic=True, required=False,
+            help='Published values to compare with, by label.',
+        )  # fmt: skip
         spec.input(
             'seed', valid_type=orm.Int, serializer=orm.to_aiida_type, validator=_validate_seed,
             help='Seed of all random numbers.',
@@ -65,9 +75,15 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         )  # fmt: skip
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs.validator = cls._validate
-        spec.outline(cls.submit_throttled, cls.fit)
+        spec.outline(cls.submit_throttled, cls.fit, cls.compare, cls.results)
         spec.output_namespace('diffusivities', valid_type=DiffusivityData, dynamic=True, help='D by potential and run.')
         spec.output_namespace('arrhenius', valid_type=ArrheniusData, dynamic=True, help='Ea and D0 by potential.')
+        spec.output(
+            'comparison', valid_type=orm.Dict, required=False, help='Each potential beside each published value.'
+        )
+        spec.output(
+            'arrhenius_comparison', valid_type=orm.Dict, required=False, help='Whether the potentials share Ea and D0.'
+        )
         spec.exit_code(
             510,
             'ERROR_NO_ARRHENIUS',
@@ -78,6 +94,11 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             'WARNING_RUNS_MISSING',
             message='Finished, but without {missing}: the Arrhenius fits leave them out.',
         )
+        spec.exit_code(
+            711,
+            'WARNING_NOT_CONVERGED',
+            message='Finished, but the error of D stayed above its target for {runs}; the fits use what there is.',
+        )
 
     @classmethod
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
@@ -85,10 +106,10 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         if not potentials:
             return '`potentials` is empty: give at least one potential.'
         for label, potential in potentials.items():
-            if not LABEL.fullmatch(label):
+            if not LABEL.fullmatch(label) or label in RESERVED_LABELS:
                 return (
                     f'the label {label!r} of a potential cannot be used: give letters, digits and single underscores '
-                    'between them, beginning with a letter.'
+                    f'between them, beginning with a letter, and not {" or ".join(RESERVED_LABELS)}.'
                 )
             name = _engine_name(potential)
             code = value.get('codes', {}).get(name)
@@ -102,6 +123,9 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             error = code_error(code) or options_error(value.get('options') or {}, code)
             if error:
                 return error
+        both = sorted(set(potentials) & set(value.get('literature', {})))
+        if both:
+            return f'{both[0]!r} is the label of a potential and of a published value: rename the potential.'
         return system_error(value['structure'], potentials, value['settings'].get_dict())
 
     def _runs(self) -> dict[str, tuple[str, float, int]]:
@@ -140,9 +164,10 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             inputs['options'] = self.inputs.options
         return self.submit(DiffusivityWorkChain, **inputs)
 
-    def fit(self) -> ExitCode | None:
+    def fit(self) -> None:
         """Fit the Arrhenius parameters of each potential to its resolved diffusivities."""
-        children, failed, unfitted = self.children(), [], []
+        children, failed, unfitted, unconverged = self.children(), [], [], []
+        self.ctx.diffusivities, self.ctx.arrhenius = {}, {}
         for potential in self.inputs.potentials:
             found: dict[str, DiffusivityData] = {}
             missing: dict[str, dict[str, Any]] = {}
@@ -150,9 +175,11 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
                 if name != potential:
                     continue
                 child = children[label]
-                if child.is_finished_ok:
-                    found[label] = child.outputs.diffusivity
+                if 'diffusivity' in child.outputs:
+                    found[label] = self.ctx.diffusivities[label] = child.outputs.diffusivity
                     self.out(f'diffusivities.{label}', child.outputs.diffusivity)
+                    if not child.is_finished_ok:
+                        unconverged.append(label)
                 else:
                     reason = child.exit_message or f'process {child.process_state.value}'
                     missing[label] = {'temperature_K': temperature, 'reason': reason}
@@ -164,12 +191,38 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             arrhenius = arrhenius_from_diffusivities(
                 missing=orm.Dict(missing), **found, metadata={'call_link_label': f'arrhenius_{potential}'}
             )
+            self.ctx.arrhenius[potential] = arrhenius
             self.out(f'arrhenius.{potential}', arrhenius)
             self.report(f'{potential}: {arrhenius}')
+        self.ctx.failed, self.ctx.unfitted, self.ctx.unconverged = failed, unfitted, unconverged
+
+    def compare(self) -> None:
+        """Compare the potentials with published values and with each other."""
+        computed = {**self.ctx.arrhenius, **self.ctx.diffusivities}
+        literature = dict(self.inputs.get('literature', {}))
+        if literature and computed:
+            options = orm.Dict(self.inputs.settings['comparison'])
+            self.out(
+                'comparison',
+                compare_with_literature(
+                    options, **computed, **literature, metadata={'call_link_label': 'compare_with_literature'}
+                ),
+            )
+        if len(self.ctx.arrhenius) > 1:
+            self.out(
+                'arrhenius_comparison',
+                compare_arrhenius(**self.ctx.arrhenius, metadata={'call_link_label': 'compare_arrhenius'}),
+            )
+
+    def results(self) -> ExitCode | None:
+        """Say how complete the study is."""
+        failed, unfitted, unconverged = self.ctx.failed, self.ctx.unfitted, self.ctx.unconverged
         if unfitted:
             return self.exit_codes.ERROR_NO_ARRHENIUS.format(potentials=', '.join(unfitted))
         if failed:
             return self.exit_codes.WARNING_RUNS_MISSING.format(missing=', '.join(failed))
+        if unconverged:
+            return self.exit_codes.WARNING_NOT_CONVERGED.format(runs=', '.join(unconverged))
         return None
 
     @classmethod
@@ -186,6 +239,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         replicas: int = 1,
         max_concurrent: int = 2,
         options: dict[str, Any] | None = None,
+        literature: Sequence[LiteratureValue] | None = None,
     ) -> Any:
         """Return a builder with the settings of a protocol.
 
@@ -207,6 +261,8 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             Diffusivities that run at a time.
         options
             ``metadata.options`` of the jobs.
+        literature
+            Published values to compare with; by default those of the package for H in the host.
 
         Raises
         ------
@@ -226,7 +282,18 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         )
         if options:
             builder.options = options
+        values = published_values(structure) if literature is None else literature
+        nodes = {value.key.replace('-', '_'): LiteratureData.get_or_create(value) for value in values}
+        if nodes:
+            builder.literature = nodes
         return builder
+
+
+def published_values(structure: orm.StructureData, extra: Path | None = None) -> tuple[LiteratureValue, ...]:
+    """Return the published values for H in the most frequent element of a structure, those of a user's file too."""
+    symbols = [symbol for symbol in structure.get_ase().get_chemical_symbols() if symbol != 'H']
+    host = max(dict.fromkeys(symbols), key=symbols.count)
+    return tuple(value for value in load_literature(host, extra=extra) if value.isotope == 'H')
 
 
 def run_label(potential: str, temperature_K: float, replica: int) -> str:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, while_
+from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
 
-from aiida_hdiff.calculations.diffusion import diffusivity_from_trajectory, radial_distributions
+from aiida_hdiff.analysis.planning import next_production_ps
+from aiida_hdiff.calculations.diffusion import diffusivity_from_trajectory
+from aiida_hdiff.calculations.replicas import combine_diffusivities
+from aiida_hdiff.calculations.sites import hydrogen_sites
 from aiida_hdiff.calculations.stages import check_nve, stage_parameters
+from aiida_hdiff.calculations.structure_analysis import (
+    check_structure,
+    hydrogen_correlations,
+    radial_distributions,
+)
 from aiida_hdiff.calculations.trajectories import mean_energy_state, mean_volume_state
+from aiida_hdiff.common.protocols import merge
 from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.potential import PotentialData
@@ -19,12 +29,16 @@ from aiida_hdiff.workflows.md_stage import MDStageWorkChain, engine_error
 from aiida_hdiff.workflows.settings import DiffusionProtocols
 from aiida_hdiff.workflows.validation import code_error, options_error, settings_error, system_error
 
+REPLICA_STRIDE = 1000
+"""Distance of the numbers of added replicas, so that they meet no replica of the study."""
+
 
 class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
     """NpT → mean volume → NVT → mean-energy frame → NVE → mean squared displacement → D.
 
     An NVE run whose mean temperature is off is repeated once after another equilibration; one that drifts is repeated
-    once with half the time step.
+    once with half the time step. With `convergence.relative_error` in the settings, the run is extended, or further
+    replicas are run, until the error of D is below it or `convergence.max_production_ps` is spent.
     """
 
     @classmethod
@@ -53,19 +67,40 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         spec.outline(
             cls.setup,
             cls.run_npt,
+            cls.rerun_excepted_stage,
             cls.inspect_npt,
             while_(cls.should_run_nve)(
                 cls.run_nvt,
+                cls.rerun_excepted_stage,
                 cls.inspect_nvt,
                 cls.run_nve,
+                cls.rerun_excepted_stage,
                 cls.inspect_nve,
             ),
             cls.analyse,
+            while_(cls.should_continue)(
+                if_(cls.adds_replicas)(
+                    cls.run_replicas,
+                    cls.inspect_replicas,
+                ).else_(
+                    cls.run_extension,
+                    cls.rerun_excepted_stage,
+                    cls.inspect_extension,
+                ),
+            ),
+            cls.results,
         )
         spec.output('diffusivity', valid_type=DiffusivityData, help='D, its error, temperature and status.')
         spec.output('msd', valid_type=orm.ArrayData, help='Mean squared displacement of hydrogen.')
         spec.output('rdf', valid_type=orm.ArrayData, help='Partial radial distribution functions.')
-        spec.output('trajectory', valid_type=MDTrajectory, help='The NVE run.')
+        spec.output('sites', valid_type=orm.ArrayData, help='Interstitial sites, their occupation, jump rates.')
+        spec.output('jumps', valid_type=orm.ArrayData, help='Jumps of hydrogen between sites.')
+        spec.output('correlations', valid_type=orm.ArrayData, help='H-H pairs, van Hove, collective diffusion.')
+        spec.output('structure_check', valid_type=orm.Dict, help='Warnings: H2, clustering, melting, phase change.')
+        spec.output('trajectory', valid_type=MDTrajectory, help='The NVE run, before extensions.')
+        spec.output_namespace(
+            'extensions', valid_type=MDTrajectory, dynamic=True, help='The extensions of the NVE run, in order of name.'
+        )
         spec.output('check', valid_type=orm.Dict, help='Mean temperature and drift of the NVE run.')
         spec.output('final_state', valid_type=MDState, help='State at the end of the NVE run.')
         spec.exit_code(431, 'ERROR_NPT_FAILED', message='The NpT stage failed: {message}')
@@ -79,6 +114,7 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         spec.exit_code(
             502, 'ERROR_DRIFT', message='The energy drifts by {drift:.3g} meV/atom/ns at half the time step.'
         )
+        spec.exit_code(503, 'NOT_CONVERGED', message='D is kept, but its error is above the target: {reason}')
 
     @classmethod
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
@@ -96,10 +132,18 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         self.ctx.timestep_fs = self.ctx.settings['timestep_fs']
         self.ctx.attempt = 0
         self.ctx.reequilibrated = self.ctx.halved = self.ctx.accepted = False
+        self.ctx.extensions, self.ctx.replicas, self.ctx.stopped = {}, [], ''
 
     def run_npt(self) -> ToContext:
         """Equilibrate the volume."""
         return ToContext(stage=self._submit_stage('npt', None))
+
+    def rerun_excepted_stage(self) -> ToContext | None:
+        """Run a stage once more that ended in an exception, as it may when a daemon worker dies."""
+        if not self.ctx.stage.is_excepted:
+            return None
+        self.report(f'MDStageWorkChain<{self.ctx.stage.pk}> ended in an exception: run it once more')
+        return ToContext(stage=self._submit_stage(**self.ctx.submitted))
 
     def inspect_npt(self) -> ExitCode | None:
         """Scale the last state to the mean volume."""
@@ -141,13 +185,8 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         stage = self.ctx.stage
         if not stage.is_finished_ok:
             return self.exit_codes.ERROR_NVE_FAILED.format(message=stage.exit_message)
-        check = check_nve(
-            stage.outputs.trajectory,
-            self.inputs.temperature,
-            self.inputs.settings,
-            metadata={'call_link_label': 'check_nve'},
-        )
-        self.ctx.check, self.ctx.attempt = check, self.ctx.attempt + 1
+        self.ctx.trajectory, self.ctx.attempt = stage.outputs.trajectory, self.ctx.attempt + 1
+        self.ctx.check = check = self._check({})
         if not check['drift_accepted']:
             drift = check['drift_meV_per_atom_per_ns']
             if self.ctx.halved:
@@ -166,28 +205,159 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         return None
 
     def analyse(self) -> None:
-        """From the accepted NVE run to D and the radial distribution functions."""
-        stage, settings = self.ctx.stage, self.inputs.settings
-        outputs = diffusivity_from_trajectory(
-            stage.outputs.trajectory,
-            self.inputs.temperature,
-            self.ctx.check,
-            settings,
-            metadata={'call_link_label': 'diffusivity'},
+        """From the NVE run to D."""
+        self.ctx.final_state = self.ctx.stage.outputs.final_state
+        self.ctx.production_ps = self.ctx.settings['nve']['time_ps']
+        self._estimate()
+
+    def should_continue(self) -> bool:
+        """Whether the error of D is above its target and the budget allows more."""
+        target, budget_ps = (self.ctx.settings['convergence'][key] for key in ('relative_error', 'max_production_ps'))
+        self.ctx.next_production_ps = None
+        if target is not None and not self.ctx.stopped:
+            self.ctx.next_production_ps = next_production_ps(
+                self.ctx.production_ps, self.ctx.diffusivity.relative_error, target, budget_ps
+            )
+            if self.ctx.next_production_ps is not None and self.adds_replicas():
+                affordable = int(budget_ps / self.ctx.settings['nve']['time_ps'] + 1e-9)
+                if affordable <= len(self.ctx.replicas) + 1:
+                    self.ctx.next_production_ps = None
+        return self.ctx.next_production_ps is not None
+
+    def adds_replicas(self) -> bool:
+        """Whether more data come from further replicas rather than from a longer run."""
+        return bool(self.ctx.settings['convergence']['strategy'] == 'replicas')
+
+    def run_extension(self) -> ToContext:
+        """Continue the NVE run from its last state."""
+        self.report(f'{self.ctx.diffusivity}: extend from {self.ctx.production_ps:g} to {self._goal()}')
+        return ToContext(stage=self._submit_stage('nve', self.ctx.nve_start, time_ps=self.ctx.next_production_ps))
+
+    def inspect_extension(self) -> None:
+        """Take the extension in, unless it failed; then keep the estimate so far."""
+        stage = self.ctx.stage
+        if not stage.is_finished_ok:
+            self.ctx.stopped = f'the extension failed: {stage.exit_message or stage.process_state.value}'
+            return
+        extensions = {**self.ctx.extensions, f'extension_{len(self.ctx.extensions) + 1:03d}': stage.outputs.trajectory}
+        check = self._check(extensions)
+        if not check['drift_accepted']:
+            self.ctx.stopped = f'the energy of the extended run drifts by {check["drift_meV_per_atom_per_ns"]:.3g} '
+            self.ctx.stopped += 'meV/atom/ns.'
+            return
+        self.ctx.extensions, self.ctx.check, self.ctx.final_state = extensions, check, stage.outputs.final_state
+        self.ctx.production_ps = self.ctx.next_production_ps
+        self._estimate()
+
+    def run_replicas(self) -> ToContext:
+        """Run further replicas of the whole protocol, as many as the error seems to need."""
+        settings = self.ctx.settings
+        each_ps, limit = settings['nve']['time_ps'], settings['convergence']['replicas_at_once']
+        done = len(self.ctx.replicas) + 1
+        affordable = int(settings['convergence']['max_production_ps'] / each_ps + 1e-9) - done
+        needed = math.ceil((self.ctx.next_production_ps - self.ctx.production_ps) / each_ps - 1e-9)
+        count = max(1, min(needed, affordable, limit))
+        self.report(f'{self.ctx.diffusivity}: {count} more replica{"s" * (count > 1)}')
+        self.ctx.new_replicas = [f'replica_{done + index}' for index in range(count)]
+        return ToContext(**{label: self._submit_replica(label) for label in self.ctx.new_replicas})
+
+    def inspect_replicas(self) -> None:
+        """Combine D of all replicas; without the failed ones."""
+        new = [self.ctx[label] for label in self.ctx.new_replicas]
+        self.ctx.replicas = self.ctx.replicas + [node for node in new if node.is_finished_ok]
+        self.ctx.production_ps = self.ctx.settings['nve']['time_ps'] * (1 + len(self.ctx.replicas))
+        failed = [node for node in new if not node.is_finished_ok]
+        if failed:
+            reason = failed[0].exit_message or failed[0].process_state.value
+            self.ctx.stopped = f'{len(failed)} replicas failed, the first with: {reason}'
+        if self.ctx.replicas:
+            own = {f'replica_{self.inputs.replica.value:05d}': self.ctx.own_diffusivity}
+            own |= {f'replica_{n.inputs.replica.value:05d}': n.outputs.diffusivity for n in self.ctx.replicas}
+            self.ctx.diffusivity = combine_diffusivities(**own, metadata={'call_link_label': 'combine'})
+
+    def results(self) -> ExitCode | None:
+        """Analyse what else the run tells, and attach all outputs."""
+        settings, trajectory, extensions = self.inputs.settings, self.ctx.trajectory, self.ctx.extensions
+        diffusivity = self.ctx.own_diffusivity
+        self.out('rdf', radial_distributions(trajectory, settings, **extensions, metadata={'call_link_label': 'rdf'}))
+        self.out_many(
+            hydrogen_sites(trajectory, diffusivity, settings, **extensions, metadata={'call_link_label': 'sites'})
         )
         self.out(
-            'rdf',
-            radial_distributions(stage.outputs.trajectory, settings, metadata={'call_link_label': 'rdf'}),
+            'correlations',
+            hydrogen_correlations(
+                trajectory, diffusivity, settings, **extensions, metadata={'call_link_label': 'correlations'}
+            ),
         )
-        self.out('diffusivity', outputs['diffusivity'])
-        self.out('msd', outputs['msd'])
-        self.out('trajectory', stage.outputs.trajectory)
+        check = check_structure(trajectory, settings, **extensions, metadata={'call_link_label': 'check_structure'})
+        self.out('structure_check', check)
+        for warning in check['warnings']:
+            self.report(f'warning: {warning["message"]}')
+        self.out('diffusivity', self.ctx.diffusivity)
+        self.out('msd', self.ctx.msd)
+        self.out('trajectory', trajectory)
+        for name, extension in extensions.items():
+            self.out(f'extensions.{name}', extension)
         self.out('check', self.ctx.check)
-        self.out('final_state', stage.outputs.final_state)
-        self.report(str(outputs['diffusivity']))
+        self.out('final_state', self.ctx.final_state)
+        self.report(str(self.ctx.diffusivity))
+        target, error = self.ctx.settings['convergence']['relative_error'], self.ctx.diffusivity.relative_error
+        if target is None or (error is not None and error <= target):
+            return None
+        found = 'D is not resolved' if error is None else f'the relative error is {error:.3f}'
+        reason = self.ctx.stopped or 'raise `convergence.max_production_ps`.'
+        return self.exit_codes.NOT_CONVERGED.format(
+            reason=f'{found} after {self.ctx.production_ps:g} ps, the target {target:g}; {reason}'
+        )
 
-    def _submit_stage(self, stage: str, state: MDState | None) -> orm.ProcessNode:
-        run: dict[str, Any] = {'replica': self.inputs.replica.value, 'attempt': self.ctx.attempt}
+    def _goal(self) -> str:
+        target = self.ctx.settings['convergence']['relative_error']
+        return f'{self.ctx.next_production_ps:.4g} ps for a relative error of {target:g}'
+
+    def _check(self, extensions: Mapping[str, MDTrajectory]) -> orm.Dict:
+        return check_nve(
+            self.ctx.trajectory,
+            self.inputs.temperature,
+            self.inputs.settings,
+            **extensions,
+            metadata={'call_link_label': 'check_nve'},
+        )
+
+    def _estimate(self) -> None:
+        outputs = diffusivity_from_trajectory(
+            self.ctx.trajectory,
+            self.inputs.temperature,
+            self.ctx.check,
+            self.inputs.settings,
+            **self.ctx.extensions,
+            metadata={'call_link_label': 'diffusivity'},
+        )
+        self.ctx.diffusivity = self.ctx.own_diffusivity = outputs['diffusivity']
+        self.ctx.msd = outputs['msd']
+
+    def _submit_replica(self, label: str) -> orm.ProcessNode:
+        settings = merge(self.ctx.settings, {'convergence': {'relative_error': None}})
+        replica = self.inputs.replica.value + REPLICA_STRIDE * int(label.partition('_')[2])
+        names = ('structure', 'potential', 'code', 'temperature', 'seed', 'options')
+        inputs = {name: self.inputs[name] for name in names if self.inputs.get(name, None)}
+        return self.submit(
+            type(self),
+            **inputs,
+            replica=orm.Int(replica),
+            settings=orm.Dict(settings),
+            metadata={
+                'call_link_label': label,
+                'label': f'{label}, {self.inputs.temperature.value:g} K',
+            },
+        )
+
+    def _submit_stage(self, stage: str, state: MDState | None, *, time_ps: float | None = None) -> orm.ProcessNode:
+        """Submit a stage; with ``time_ps`` extend the last NVE run, whose attempt counts, to this length."""
+        self.ctx.submitted = {'stage': stage, 'state': state, 'time_ps': time_ps}
+        attempt = self.ctx.attempt - (time_ps is not None)
+        run: dict[str, Any] = {'replica': self.inputs.replica.value, 'attempt': attempt}
+        if time_ps is not None:
+            run['time_ps'] = time_ps
         if self.ctx.halved:
             run['timestep_fs'] = self.ctx.timestep_fs
         parameters = stage_parameters(
@@ -198,7 +368,9 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             orm.Dict(run),
             metadata={'call_link_label': f'{stage}_parameters'},
         )
-        label = stage if not self.ctx.attempt else f'{stage}_{self.ctx.attempt + 1}'
+        label = stage if not attempt else f'{stage}_{attempt + 1}'
+        if time_ps is not None:
+            label = f'{stage}_extension_{len(self.ctx.extensions) + 1}'
         inputs: dict[str, Any] = {
             'code': self.inputs.code,
             'structure': self.inputs.structure,
@@ -208,6 +380,8 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         }
         if state is not None:
             inputs['state'] = state
+        if time_ps is not None:
+            inputs['checkpoint'] = self.ctx.final_state
         if self.inputs.get('options', None):
             inputs['options'] = self.inputs.options
         return self.submit(MDStageWorkChain, **inputs)

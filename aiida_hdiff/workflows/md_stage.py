@@ -39,12 +39,16 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             help='Settings of the stage, see `aiida_hdiff.engine.parameters.MDParameters`.',
         )
         spec.input('state', valid_type=MDState, required=False, help='Positions, velocities and cell to start from.')
+        spec.input(
+            'checkpoint', valid_type=MDState, required=False,
+            help='Final state of a shorter run of this stage: only the further steps are run and stored.',
+        )  # fmt: skip
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs['max_iterations'].default = lambda: orm.Int(_SEGMENT_LIMIT)
         spec.inputs['clean_workdir'].default = lambda: orm.Bool(True)
         spec.inputs['clean_workdir'].help = 'Remove the work directories of the jobs if the stage succeeds.'
         spec.inputs.validator = lambda value, _: (
-            validate_md_inputs(value) or engine_error(value['code'], value['potential'])
+            validate_md_inputs(value) or engine_error(value['code'], value['potential']) or _checkpoint_error(value)
         )
         spec.outline(
             cls.setup,
@@ -77,8 +81,8 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         """Collect the inputs of the first job."""
         super().setup()
         self.ctx.segments = []
-        self.ctx.last_step = 0
-        names = ('code', 'structure', 'potential', 'parameters', 'state')
+        self.ctx.last_step = self.inputs.checkpoint.step if 'checkpoint' in self.inputs else 0
+        names = ('code', 'structure', 'potential', 'parameters', 'state', 'checkpoint')
         self.ctx.inputs = AttributeDict({name: self.inputs[name] for name in names if name in self.inputs})
         self.ctx.inputs.metadata = AttributeDict({'options': dict(self.inputs.get('options', None) or {})})
 
@@ -155,6 +159,16 @@ def engine_error(code: orm.AbstractCode, potential: PotentialData) -> str | None
     return (
         f'`code` {code.label!r} is set up for {code.default_calc_job_plugin!r}, which cannot run a '
         f'{potential.architecture} potential: give a code whose default plugin is {needed!r}.'
+    )
+
+
+def _checkpoint_error(value: dict[str, Any]) -> str | None:
+    checkpoint = value.get('checkpoint')
+    if checkpoint is None or checkpoint.step < value['parameters']['steps']:
+        return None
+    return (
+        f'`checkpoint` is of step {checkpoint.step}, but `parameters.steps` is {value["parameters"]["steps"]}: '
+        'give more steps than the checkpoint has.'
     )
 
 

@@ -27,7 +27,7 @@ class RunProgress:
     stage
         Stage that runs, or what came out.
     steps_done, steps_total
-        Steps of all stages of the regular course.
+        Steps of all stages of the regular course, and of the extensions and replicas begun so far.
     """
 
     label: str
@@ -62,13 +62,26 @@ def _run_progress(label: str, run: Any, totals: dict[str, int]) -> RunProgress:
     if run is None:
         return RunProgress(label, 'waiting', '', 0, total)
     if run.is_terminated:
-        if run.is_finished_ok:
-            return RunProgress(label, 'finished', str(run.outputs.diffusivity), total, total)
+        if 'diffusivity' in run.outputs:
+            note = '' if run.is_finished_ok else ', not converged'
+            return RunProgress(label, 'finished', f'{run.outputs.diffusivity}{note}', total, total)
         return RunProgress(label, 'failed', run.exit_message or run.process_state.value, total, total)
     done, current = 0, 'starting'
     for name, stage in sorted(_called(run).items(), key=lambda item: int(item[1].pk)):
         kind, _, repeat = name.partition('_')
-        if kind not in STAGES or not isinstance(stage, orm.WorkChainNode):
+        if not isinstance(stage, orm.WorkChainNode):
+            continue
+        if kind == 'replica':
+            replica = _run_progress(name, stage, totals)
+            done, total = done + replica.steps_done, total + replica.steps_total
+            current = f'{name} {replica.stage}'
+            continue
+        if kind not in STAGES:
+            continue
+        if repeat.startswith('extension'):
+            first, last = stage.inputs.checkpoint.step, stage.inputs.parameters['steps']
+            steps = last if stage.is_terminated else max(first, _stage_steps(stage))
+            done, total, current = done + steps - first, total + last - first, f'{name} {steps}/{last}'
             continue
         if repeat == '2' and kind == 'nvt':
             done = totals['npt']

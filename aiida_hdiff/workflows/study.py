@@ -12,7 +12,8 @@ from typing import Any
 from aiida import orm
 
 from aiida_hdiff.calculations.structures import create_host, create_supercell, insert_hydrogen
-from aiida_hdiff.workflows.diffusion import DiffusionWorkChain
+from aiida_hdiff.literature import LiteratureValue
+from aiida_hdiff.workflows.diffusion import DiffusionWorkChain, published_values
 from aiida_hdiff.workflows.potentials import load_node, potential_from_spec
 
 DEFAULT_CODES = {'lammps': 'lmp@localhost', 'engine': 'hdiff-engine@localhost'}
@@ -113,10 +114,21 @@ def study_builder(study: Mapping[str, Any], folder: Path) -> Any:
         replicas=study.get('replicas', 1),
         max_concurrent=study.get('max_concurrent', 2),
         options=dict(study.get('options', {})),
+        literature=_literature(study, folder, structure),
     )
     builder.metadata.label = study.get('title', structure.get_formula())
     builder.metadata.description = f'protocol: {study.get("protocol") or DiffusionWorkChain.get_default_protocol()}'
     return builder
+
+
+def _literature(study: Mapping[str, Any], folder: Path, structure: orm.StructureData) -> tuple[LiteratureValue, ...]:
+    """Return the published values of the package for this host and those of the user's file."""
+    if 'literature' not in study:
+        return published_values(structure)
+    path = folder / study['literature']
+    if not path.is_file():
+        raise ValueError(f'`literature` {study["literature"]!r} does not exist beside the study file.')
+    return published_values(structure, path)
 
 
 def _codes(study: Mapping[str, Any], potentials: Mapping[str, Any]) -> dict[str, orm.AbstractCode]:
@@ -134,50 +146,3 @@ def _codes(study: Mapping[str, Any], potentials: Mapping[str, Any]) -> dict[str,
                 f'code {label!r} is not set up: run {extra}`aiida-hdiff setup`, or name another in `codes.{name}`.'
             ) from error
     return codes
-
-
-def study_plan(builder: Any) -> dict[str, Any]:
-    """Return what a study will cost before it runs: jobs, nodes, molecular dynamics time and steps, and disk.
-
-    The node count is of the regular course, without retries or continued jobs.
-    """
-    from aiida_hdiff.calculations.stages import STAGES, stage_settings
-
-    settings = builder.settings.get_dict()
-    runs = len(builder.potentials) * len(builder.temperatures.get_list()) * builder.replicas.value
-    steps = {stage: stage_settings(settings, stage, 300.0, 1)['steps'] for stage in STAGES}
-    frames = sum(
-        stage_settings(settings, stage, 300.0, 1)['steps']
-        // stage_settings(settings, stage, 300.0, 1)['output_interval']
-        for stage in STAGES
-    )
-    n_atoms = len(builder.structure.sites)
-    return {
-        'runs': runs,
-        'jobs': len(STAGES) * runs,
-        'nodes': runs * NODES_PER_RUN + NODES_PER_STUDY + len(builder.potentials),
-        'steps_per_run': sum(steps.values()),
-        'simulated_ps': runs * sum(settings[stage]['time_ps'] for stage in STAGES),
-        'atom_steps': runs * sum(steps.values()) * n_atoms,
-        'disk_MB': runs * frames * n_atoms * (BYTES_STORED + BYTES_TEMPORARY) / 1e6,
-    }
-
-
-NODES_PER_RUN = 53
-NODES_PER_STUDY = 15
-BYTES_STORED = 7
-BYTES_TEMPORARY = 24
-SECONDS_PER_ATOM_STEP = {
-    'lammps': 1.35e-6, 'chgnet': 1.3e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5, 'eam': 1e-5,
-}  # fmt: skip
-"""Rough cost of one atom for one step on one core, by architecture; EAM for LAMMPS."""
-
-
-def plan_seconds(builder: Any) -> float:
-    """Return a rough estimate of the wall time (s) of a study with one core per concurrent run."""
-    plan = study_plan(builder)
-    per_potential = plan['atom_steps'] / len(builder.potentials)
-    rates = [SECONDS_PER_ATOM_STEP[node.architecture] for node in builder.potentials.values()]
-    busy = sum(rates) * per_potential
-    overhead = 5.0 * plan['jobs']
-    return float((busy + overhead) / min(builder.max_concurrent, plan['runs']))

@@ -9,7 +9,7 @@ from typing import Any
 from aiida import orm
 from aiida.plugins import CalculationFactory
 
-from aiida_hdiff.calculations.diffusion import in_sphere_radius_A
+from aiida_hdiff.analysis import in_sphere_radius_A
 from aiida_hdiff.calculations.md_job import structure_error
 from aiida_hdiff.calculations.stages import STAGES, stage_settings
 from aiida_hdiff.common.protocols import unknown_key_error
@@ -63,7 +63,7 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
         fraction = settings[stage]['average_fraction']
         if not 0 < fraction <= 1:
             return f'`settings.{stage}.average_fraction` is {fraction!r}: give a number above 0 and at most 1.'
-    return _window_error(settings)
+    return _convergence_error(settings) or _window_error(settings) or _analysis_error(settings['analysis'])
 
 
 def _is_number(value: Any) -> bool:
@@ -93,7 +93,46 @@ def _values_error(settings: Mapping[str, Any], template: Mapping[str, Any], wher
 
 
 _ANY_SIGN = ('pressure_GPa',)
-_OPTIONAL = ('checkpoint_interval_ps',)
+_OPTIONAL = ('checkpoint_interval_ps', 'relative_error')
+
+
+def _convergence_error(settings: Mapping[str, Any]) -> str | None:
+    convergence = settings['convergence']
+    target, budget = convergence['relative_error'], convergence['max_production_ps']
+    if target is not None and not target < 1:
+        return f'`settings.convergence.relative_error` is {target!r}: give a fraction of D, for example 0.1, or null.'
+    if convergence['strategy'] not in ('extend', 'replicas'):
+        return f'`settings.convergence.strategy` is {convergence["strategy"]!r}: give extend or replicas.'
+    if target is not None and budget < settings['nve']['time_ps']:
+        return (
+            f'`settings.convergence.max_production_ps` ({budget} ps) is less than `settings.nve.time_ps` '
+            f'({settings["nve"]["time_ps"]} ps): it is the length of the run with all its extensions.'
+        )
+    return None
+
+
+_LIMITS = {
+    'rdf_r_max_A': (1.0, 30.0),
+    'core_fraction': (0.01, 0.5),
+    'pair_cutoff_A': (0.5, 10.0),
+    'h2_bond_A': (0.5, 1.5),
+    'clustering_factor': (1.0, 100.0),
+    'lindemann_limit': (0.1, 0.5),
+    'shell_change_limit': (0.02, 0.5),
+}
+
+
+def _analysis_error(analysis: Mapping[str, Any]) -> str | None:
+    for key, (low, high) in _LIMITS.items():
+        if analysis[key] is not None and not low <= analysis[key] <= high:
+            return f'`settings.analysis.{key}` is {analysis[key]!r}: give a number from {low:g} to {high:g}.'
+    kinds = analysis['site_kinds']
+    if kinds is not None and not (isinstance(kinds, list) and kinds and all(isinstance(kind, str) for kind in kinds)):
+        return f'`settings.analysis.site_kinds` is {kinds!r}: give null for all, or a list such as [octahedral, tetrahedral].'
+    lags = analysis['van_hove_lags_ps']
+    if not isinstance(lags, list) or not lags or not all(_is_number(lag) and lag > 0 for lag in lags):
+        return f'`settings.analysis.van_hove_lags_ps` is {lags!r}: give a list of positive times in ps.'
+    return None
 
 
 def _window_error(settings: Mapping[str, Any]) -> str | None:
@@ -124,12 +163,6 @@ def system_error(
         return error
     symbols = structure.get_ase().get_chemical_symbols()
     radius = in_sphere_radius_A(structure.cell)
-    r_max = settings['analysis']['rdf_r_max_A']
-    if r_max is not None and r_max > radius:
-        return (
-            f'the cell of `structure` is smaller than twice `settings.analysis.rdf_r_max_A` ({r_max} Å): its largest '
-            f'sphere has a radius of {radius:.2f} Å. Take a larger supercell or a shorter range.'
-        )
     for label, potential in potentials.items():
         missing = potential.missing_elements(symbols)
         if missing:

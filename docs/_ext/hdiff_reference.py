@@ -149,8 +149,8 @@ def node_types() -> list[str]:
     """Return the node types by entry point."""
     from aiida.plugins import DataFactory
 
-    names = ('hdiff.potential', 'hdiff.trajectory', 'hdiff.md_state', 'hdiff.diffusivity', 'hdiff.arrhenius')
-    classes = [(name, DataFactory(name)) for name in names]
+    kinds = ('potential', 'trajectory', 'md_state', 'diffusivity', 'arrhenius', 'literature')
+    classes = [(f'hdiff.{kind}', DataFactory(f'hdiff.{kind}')) for kind in kinds]
     return _table(
         ('Entry point', 'Class', 'Content'),
         [(f'`{name}`', f'`{cls.__name__}`', (cls.__doc__ or '').strip().splitlines()[0]) for name, cls in classes],

@@ -205,7 +205,7 @@ def test_engine_job(generate_calc_job, inputs, file_regression):
         np.testing.assert_array_equal(start['positions'], nickel_hydride().positions)
     (code,) = info.codes_info
     assert code.cmdline_params == ['md', 'md.json']
-    assert info.retrieve_list == ['engine.out', 'status.json']
+    assert info.retrieve_list == ['engine.out', 'status.json', 'progress.json']
     assert len(info.local_copy_list) == 1
 
 

@@ -12,7 +12,7 @@ from aiida_hdiff import __version__
 from aiida_hdiff.cli import main
 
 HEAVY = ('aiida.orm', 'numpy', 'ase', 'h5py', 'scipy', 'torch', 'matplotlib')
-NODES = ('potential', 'trajectory', 'state', 'diffusivity', 'arrhenius')
+NODES = ('potential', 'trajectory', 'state', 'diffusivity', 'arrhenius', 'literature')
 
 
 def commands():
@@ -36,7 +36,7 @@ def test_help_of_every_command(run_command, command):
 def test_the_commands_are_these(run_command):
     output = run_command('--help')
     names = [
-        'quickstart', 'setup', 'launch', 'status', 'show', 'report', 'plot', 'export', 'import', *NODES,
+        'quickstart', 'setup', 'plan', 'launch', 'status', 'show', 'report', 'plot', 'export', 'import', *NODES,
     ]  # fmt: skip
     assert list(main.commands_by_name) == names
     for name, (_, text) in main.commands_by_name.items():

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from aiida_hdiff.formats.joined import JoinedTrajectory, concatenate
 from aiida_hdiff.formats.trajectory import (
     BLOCK_FRAMES,
     OBSERVABLES,
@@ -14,7 +15,6 @@ from aiida_hdiff.formats.trajectory import (
     VELOCITY_QUANTUM_A_PER_FS,
     TrajectoryFile,
     TrajectoryWriter,
-    concatenate,
 )
 
 HALF_QUANTUM_A = 0.5 * POSITION_QUANTUM_A * 1.000001
@@ -244,3 +244,29 @@ def test_segments_of_other_runs_are_refused(tmp_path, change):
         pytest.raises(ValueError, match='differ in their atoms or time step'),
     ):
         concatenate([one, other], tmp_path / 'c.h5')
+
+
+@pytest.mark.parametrize(
+    'frames',
+    [slice(None), slice(3, 9), slice(0, None, 4), slice(7, 8), slice(9, 2, -3), slice(None, None, -1), slice(4, 4)],
+)
+def test_joined_segments_read_as_one(tmp_path, frames):
+    positions = walk(13, n_atoms=4)
+    ends = [0, 5, 6, 13]
+    paths = [
+        write(tmp_path / f'{a}.h5', positions[a:b], steps=10 * np.arange(a, b), velocities=positions[a:b] / 1e4)
+        for a, b in pairwise(ends)
+    ]
+    parts = [TrajectoryFile(path) for path in paths]
+    joined = JoinedTrajectory(parts)
+    assert len(joined) == 13
+    assert joined.has_velocities
+    np.testing.assert_array_equal(joined.times_fs, 5.0 * np.arange(13))
+    np.testing.assert_allclose(joined.positions([3, 1], frames), positions[frames][:, [3, 1]], atol=HALF_QUANTUM_A)
+    np.testing.assert_allclose(
+        joined.velocities(frames=frames), positions[frames] / 1e4, atol=VELOCITY_QUANTUM_A_PER_FS
+    )
+    assert joined.cells.shape == (13, 3, 3)
+    assert joined.observable('temperature').shape == (13,)
+    with pytest.raises(ValueError, match='steps apart'):
+        JoinedTrajectory([parts[0], parts[2]])

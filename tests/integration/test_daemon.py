@@ -104,7 +104,7 @@ def test_daemon_survives_kills(shell, tmp_path):
         return text if f'study {pk}: finished' in text else None
 
     text = wait_for(ended, 240, 'end of the study')
-    assert text.count('D(') == 2, text
+    assert text.count('D(') == 2, text + shell('aiida', '-p', 'hdiff', 'process', 'report', pk)
     tree = shell('aiida', '-p', 'hdiff', 'process', 'status', pk)
     assert 'Finished [401]' in tree, tree
     results = shell('aiida_hdiff.cli', '-p', 'hdiff', 'show', pk, '--json')

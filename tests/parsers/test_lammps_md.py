@@ -63,6 +63,7 @@ def test_finished(parse):
         'last_step': 40,
         'n_frames': 11,
         'finished': True,
+        'steps_per_s': pytest.approx(58800.18, rel=1e-3),
     }
     assert outputs['results']['engine_version'].startswith('22 Jul 2025')
     trajectory, state = outputs['trajectory'], outputs['final_state']

@@ -51,7 +51,14 @@ def test_finished(parse):
     assert node.exit_status == 0, node.exit_message
     results = outputs['results'].get_dict()
     assert 'ase 3.' in results.pop('engine_version')
-    assert results == {'engine': 'ase', 'steps': 40, 'last_step': 40, 'n_frames': 11, 'finished': True}
+    assert results == {
+        'engine': 'ase',
+        'steps': 40,
+        'last_step': 40,
+        'n_frames': 11,
+        'finished': True,
+        'steps_per_s': None,
+    }
     with outputs['trajectory'].reader() as reader:
         assert reader.steps.tolist() == list(range(0, 41, 4))
         assert np.ptp(reader.observable('potential_energy')) > 0

@@ -107,7 +107,8 @@ def test_the_throttle_starts_what_is_missing_and_no_more_than_the_limit(study, m
 def test_fit_of_a_complete_study(study):
     labels = {f'lj_{kelvin}K_0': measured(float(kelvin)) for kelvin in (800, 900, 1000)}
     process = study(labels)
-    assert process.fit() is None
+    process.fit()
+    assert process.results() is None
     outputs = process.outputs
     assert set(outputs['diffusivities']) == set(labels)
     assert outputs['arrhenius']['lj'].activation_energy_eV == pytest.approx(0.4, abs=1e-6)
@@ -122,7 +123,8 @@ def test_fit_without_the_runs_that_failed(study):
             'lj_1000K_0': measured(1000.0),
         }
     )
-    code = process.fit()
+    process.fit()
+    code = process.results()
     assert code.status == 710
     assert code.message == (
         'Finished, but without lj_900K_0 (The NVE stage failed: exploded): the Arrhenius fits leave them out.'
@@ -140,7 +142,8 @@ def test_too_few_resolved_temperatures(study):
             'lj_1000K_0': measured(1000.0),
         }
     )
-    code = process.fit()
+    process.fit()
+    code = process.results()
     assert (code.status, code.message) == (510, 'Fewer than two temperatures gave a resolved diffusivity for lj.')
     assert len(process.outputs['diffusivities']) == 3
     assert 'arrhenius' not in process.outputs
@@ -249,3 +252,135 @@ def test_repeated_stages_have_other_seeds_and_labels(run, monkeypatch):
     assert first['seed'] != second['seed']
     assert (first['timestep_fs'], second['timestep_fs']) == (1.0, 0.5)
     assert [inputs['metadata']['call_link_label'] for inputs in submitted] == ['nvt', 'nvt_2']
+
+
+def test_a_run_whose_error_is_above_the_target_counts_with_a_warning(study):
+    labels = {f'lj_{kelvin}K_0': measured(float(kelvin)) for kelvin in (800, 900, 1000)}
+    process = study(labels)
+    process.children()['lj_900K_0'].set_exit_status(503)
+    process.fit()
+    code = process.results()
+    assert (code.status, code.message.split(' for ')[1]) == (711, 'lj_900K_0; the fits use what there is.')
+    assert process.outputs['arrhenius']['lj']['n_temperatures'] == 3
+
+
+def test_a_child_that_ended_in_an_exception_is_started_once_more(study, monkeypatch):
+    process = study({'lj_800K_0': (1, 'x'), 'lj_900K_0': measured(900.0), 'lj_1000K_0': measured(1000.0)})
+    started = []
+
+    def submit(label):
+        node = orm.WorkChainNode(process_type='aiida.workflows:hdiff.diffusivity')
+        node.base.links.add_incoming(process.node, LinkType.CALL_WORK, label)
+        node.store().set_process_state(ProcessState.EXCEPTED)
+        started.append(label)
+        return node
+
+    monkeypatch.setattr(process, 'submit_child', submit)
+    process.submit_throttled()
+    assert started == []
+    process.children()['lj_800K_0'].set_process_state(ProcessState.EXCEPTED)
+    for _ in range(3):
+        process.submit_throttled()
+    assert started == ['lj_800K_0']
+
+
+def test_a_stage_that_ended_in_an_exception_is_run_once_more(run, monkeypatch):
+    factory, end = run
+    process = factory()
+    submitted = []
+    child = orm.WorkChainNode(process_type='aiida.workflows:hdiff.md_stage').store()
+
+    def submit(cls, **inputs):
+        submitted.append(inputs['metadata']['call_link_label'])
+        return child
+
+    monkeypatch.setattr(process, 'submit', submit)
+    process.run_npt()
+    end(process)
+    assert process.rerun_excepted_stage() is None
+    process.ctx.stage.set_process_state(ProcessState.EXCEPTED)
+    assert process.rerun_excepted_stage()['stage'].pk == child.pk
+    assert submitted == ['npt', 'npt']
+
+
+@pytest.fixture
+def converging(run, monkeypatch):
+    """Give a diffusivity of 400 ps with a relative error of 5 %, and a target."""
+
+    def factory(**convergence):
+        process = run[0]()
+        settings = process.ctx.settings
+        process.ctx.settings = {**settings, 'convergence': {**settings['convergence'], **convergence}}
+        process.ctx.diffusivity, process.ctx.production_ps = measured(800.0), 400.0
+        return process
+
+    return factory
+
+
+@pytest.mark.parametrize(
+    ('convergence', 'goal'),
+    [
+        ({}, None),
+        ({'relative_error': 0.06}, None),
+        ({'relative_error': 0.03}, 1200.0),
+        ({'relative_error': 0.03, 'max_production_ps': 1000.0}, 1000.0),
+        ({'relative_error': 0.03, 'max_production_ps': 400.0}, None),
+        ({'relative_error': 0.03, 'max_production_ps': 799.0, 'strategy': 'replicas'}, None),
+        ({'relative_error': 0.03, 'max_production_ps': 800.0, 'strategy': 'replicas'}, 800.0),
+    ],
+)
+def test_a_run_goes_on_while_its_error_is_above_the_target(converging, convergence, goal):
+    process = converging(**convergence)
+    assert process.should_continue() == (goal is not None)
+    assert process.ctx.next_production_ps == goal
+
+
+def test_an_extension_that_fails_keeps_the_estimate(converging, run):
+    process = converging(relative_error=0.01)
+    assert process.should_continue()
+    run[1](process, status=412)
+    process.inspect_extension()
+    assert process.ctx.stopped == 'the extension failed: what the stage said'
+    assert not process.should_continue()
+    assert process.ctx.production_ps == 400.0
+
+
+def test_an_extension_that_drifts_keeps_the_estimate(converging, run):
+    process = converging(relative_error=0.01)
+    assert process.should_continue()
+    run[1](process)
+    process.ctx.trajectory = process.ctx.stage.outputs.trajectory
+    run[1](process, drift=10.0)
+    process._check = lambda extensions: {'drift_accepted': False, 'drift_meV_per_atom_per_ns': 12.0}
+    process.inspect_extension()
+    assert 'drifts by 12' in process.ctx.stopped
+    assert process.ctx.extensions == {}
+
+
+def test_added_replicas_share_no_seed_with_those_of_the_study(converging, monkeypatch):
+    process = converging(relative_error=0.01, max_production_ps=4000.0, strategy='replicas', replicas_at_once=3)
+    submitted = []
+    child = orm.WorkChainNode(process_type='aiida.workflows:hdiff.diffusivity').store()
+    monkeypatch.setattr(process, 'submit', lambda cls, **inputs: submitted.append(inputs) or child)
+    assert process.should_continue()
+    process.run_replicas()
+    assert [inputs['replica'].value for inputs in submitted] == [1000, 2000]
+    assert all(inputs['settings']['convergence']['relative_error'] is None for inputs in submitted)
+
+
+def test_a_study_is_compared_with_published_values_and_potentials_with_each_other(study, generate_potential):
+    from aiida_hdiff.data.literature import LiteratureData
+    from aiida_hdiff.literature import load_literature
+
+    values = [value for value in load_literature('Ni') if value.isotope == 'H'][:2]
+    literature = {value.key.replace('-', '_'): LiteratureData.get_or_create(value) for value in values}
+    labels = {f'{name}_{kelvin}K_0': measured(float(kelvin)) for name in 'ab' for kelvin in (800, 900, 1000)}
+    potentials = {'a': generate_potential(), 'b': generate_potential()}
+    process = study(labels, potentials=potentials, literature=literature)
+    process.fit()
+    process.compare()
+    rows = process.outputs['comparison']['comparisons']
+    assert {row['computed'] for row in rows} == {'a', 'b', *labels}
+    assert {row['literature'] for row in rows} == set(literature)
+    assert process.outputs['comparison']['default_factor'] == 2.0
+    assert 'arrhenius_comparison' in process.outputs

@@ -189,3 +189,24 @@ def test_the_parameters_of_the_stage_are_not_changed(stage, job):
     process = stage()
     process.handle_interrupted(job(401, step=50))
     assert process.ctx.inputs.parameters.get_dict() == PARAMETERS
+
+
+def test_a_job_that_ended_in_an_exception_is_run_once_more(stage, job):
+    from aiida.engine import ProcessState
+
+    process = stage()
+    node = job(0)
+    node.set_process_state(ProcessState.EXCEPTED)
+    process.ctx.children = [node]
+    assert process.inspect_process() is None
+    assert not process.ctx.is_finished
+    assert process.inspect_process().status == 301
+
+
+def test_an_extension_starts_from_its_checkpoint(stage, generate_state, error_of, stage_inputs):
+    checkpoint = generate_state(step=40, checkpoint=b'x').store()
+    process = stage(checkpoint=checkpoint)
+    assert process.ctx.inputs.checkpoint.pk == checkpoint.pk
+    assert process.ctx.last_step == 40
+    late = generate_state(step=PARAMETERS['steps'], checkpoint=b'x').store()
+    assert 'give more steps than the checkpoint has' in error_of('hdiff.md_stage', stage_inputs(checkpoint=late))

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from aiida import orm
 
+from aiida_hdiff.workflows.plan import plan_seconds, study_plan
 from aiida_hdiff.workflows.potentials import find_potential_file, potential_from_spec
-from aiida_hdiff.workflows.study import plan_seconds, study_builder, study_error, study_plan
+from aiida_hdiff.workflows.study import study_builder, study_error
 
 STUDY = {
     'structure': {'host': 'Ni', 'lattice': 'fcc', 'supercell': [3, 3, 3]},
@@ -151,7 +153,7 @@ def test_the_plan_counts_steps_and_disk(build):
 
 def test_every_architecture_has_a_cost():
     from aiida_hdiff.data.potential import ARCHITECTURES
-    from aiida_hdiff.workflows.study import SECONDS_PER_ATOM_STEP
+    from aiida_hdiff.workflows.plan import SECONDS_PER_ATOM_STEP
 
     assert set(SECONDS_PER_ATOM_STEP) == set(ARCHITECTURES)
 
@@ -169,3 +171,29 @@ def test_equal_potentials_are_stored_once(setfl_path, tmp_path):
     (tmp_path / 'copy.eam').write_bytes(setfl_path.read_bytes())
     specs = [{'pair_style': 'eam/alloy', 'files': [name]} for name in (setfl_path.name, 'copy.eam')]
     assert len({potential_from_spec(spec, tmp_path).pk for spec in specs}) == 1
+
+
+def test_own_published_values_are_compared_too(build, tmp_path):
+    shipped = build(STUDY).literature
+    assert 'ni_voelkl_alefeld_1975' in shipped or len(shipped) > 3
+    entry = {
+        'key': 'ours-2026', 'host': 'Ni', 'phase': 'fcc', 'isotope': 'H', 'origin': 'experiment', 'kind': 'permeation',
+        'transport': 'dilute', 'citation': 'we', 'reference': 'our notebook', 'prefactor_m2_s': 5.0e-7,
+        'activation_energy_eV': 0.41, 'temperature_range_K': [400.0, 900.0],
+    }  # fmt: skip
+    (tmp_path / 'values.yaml').write_text(yaml.safe_dump([entry]))
+    builder = build({**STUDY, 'literature': 'values.yaml'}, tmp_path)
+    assert set(builder.literature) == {*shipped, 'ours_2026'}
+    assert builder.literature['ours_2026'].is_stored
+    assert build(STUDY).literature.keys() == shipped.keys()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [(None, 'does not exist beside the study file'), ('- {key: x}', "'x'"), ('text', 'expected a list')],
+)
+def test_bad_files_of_published_values(build, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / 'values.yaml').write_text(content)
+    with pytest.raises(ValueError, match=message):
+        build({**STUDY, 'literature': 'values.yaml'}, tmp_path)

@@ -128,13 +128,6 @@ def test_a_cell_smaller_than_twice_the_cutoff(error_of, study_inputs, generate_p
     assert error_of(STUDY, study_inputs(potentials=potentials, overrides={'allow_small_cell': True})) is None
 
 
-def test_a_cell_smaller_than_twice_the_rdf_range(error_of, study_inputs):
-    error = error_of(STUDY, study_inputs(overrides={'analysis': {'rdf_r_max_A': 4.0}}))
-    assert (
-        'smaller than twice `settings.analysis.rdf_r_max_A` (4.0 Å): its largest sphere has a radius of 3.52' in error
-    )
-
-
 def test_a_potential_without_an_element(error_of, study_inputs, generate_potential):
     error = error_of(STUDY, study_inputs(potentials={'lj': generate_potential(elements=('Ni', 'Al'))}))
     assert "potential 'lj' lacks H of the structure (it covers Ni, Al): give a potential of all elements" in error

@@ -31,9 +31,15 @@ def as_positions(positions: ArrayLike, name: str = 'positions') -> NDArray[np.fl
     if array.ndim != 3 or array.shape[2] != 3:
         raise ValueError(f'{name} must have shape (n_frames, n_atoms, 3), not {array.shape}')
     if array.shape[0] == 0 or array.shape[1] == 0:
-        raise ValueError(f'{name} is empty: shape {array.shape}')
+        raise ValueError(f'{name} is empty: {array.shape[0]} frames of {array.shape[1]} atoms')
     if not np.isfinite(np.sum(array)):  # a sum needs no temporary of the size of the trajectory
-        raise ValueError(f'{name} contains values that are not finite')
+        for frame, values in enumerate(array):
+            if not np.isfinite(values).all():
+                atom = int(np.argmin(np.isfinite(values).all(axis=1)))
+                raise ValueError(
+                    f'{name} contains values that are not finite: frame {frame}, atom {atom}, {values[atom].tolist()}: '
+                    'the run blew up or its file is damaged: use the frames before'
+                )
     return array
 
 
@@ -66,9 +72,12 @@ def as_cells(cells: ArrayLike, n_frames: int) -> FloatArray:
         array = array[None]
     elif array.shape != (n_frames, 3, 3):
         raise ValueError(f'cells must have shape (3, 3) or ({n_frames}, 3, 3), not {array.shape}')
-    volumes = np.abs(np.linalg.det(array))
-    if not np.all(volumes > 0.0):
-        raise ValueError('cells must have a finite, non-zero volume')
+    finite = np.isfinite(array)
+    volumes = np.abs(np.linalg.det(np.where(finite, array, 0.0)))
+    valid = finite.all(axis=(1, 2)) & (volumes > 0.0)
+    if not valid.all():
+        frame = int(np.argmin(valid))
+        raise ValueError(f'cells must have a finite, non-zero volume, but frame {frame} has {array[frame].tolist()}')
     return array
 
 

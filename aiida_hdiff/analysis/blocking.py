@@ -12,6 +12,9 @@ from aiida_hdiff.analysis._arrays import FloatArray, as_series
 MIN_BLOCKS = 12
 """Fewest blocks from which a blocking level may take its standard error."""
 
+NEIGHBOUR_BLOCKS = (24, 40)
+"""Fewest and most blocks for measuring the covariance of neighbouring blocks."""
+
 
 @dataclass(frozen=True)
 class BlockedMean:
@@ -22,18 +25,21 @@ class BlockedMean:
     mean, std_error
         Mean and its standard error, in the units of the series.
     n_blocks
-        Number of blocks the standard error comes from; Student's t has n_blocks - 1 degrees of freedom.
+        Number of blocks the standard error comes from.
+    degrees_of_freedom
+        Those of Student's t for the standard error.
     """
 
     mean: float
     std_error: float
     n_blocks: int
+    degrees_of_freedom: float
 
     def student_t(self, probability: float) -> float:
-        """Return the quantile of Student's t for this number of blocks."""
+        """Return the quantile of Student's t for these degrees of freedom."""
         from scipy.special import stdtrit
 
-        return float(stdtrit(self.n_blocks - 1, probability))
+        return float(stdtrit(self.degrees_of_freedom, probability))
 
 
 def block_means(series: FloatArray, n_blocks: int) -> FloatArray:
@@ -78,9 +84,15 @@ def mean_with_error(series: ArrayLike) -> tuple[float, float]:
 def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean:
     """Return mean and standard error of a series whose samples share the data of `memory` frames.
 
-    Blocks are at least 2 `memory` long where that leaves 12 of them, and then double; the largest standard
-    error is the plateau. A shorter series is cut into at most 12 blocks of at least `memory`. Either way
-    the known covariance of neighbouring blocks is put back, see `_neighbour_correction`.
+    The series is cut into 24 to 40 blocks of at least 2 `memory`, and the variance of the mean is
+    s²/n (1 + 2ρ) with the correlation ρ of neighbouring blocks, corrected for its bias of -(1 + 2ρ)/n
+    (Bartlett's formula cut after one block; Priestley, Spectral Analysis and Time Series (1981), 5.3 and
+    6.2). So correlations up to the length of a block, a fortieth of the run, are fully counted, and the
+    error is not the largest of several, which would be too large on average. As the spectral window has
+    the squared norm 3, there are n/3 degrees of freedom.
+
+    A shorter series is cut into at most 12 blocks of at least `memory`, and the known covariance of
+    neighbouring blocks is put back, see `_neighbour_correction`.
 
     Parameters
     ----------
@@ -97,15 +109,27 @@ def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean
     ValueError
         Fewer than four blocks of `memory` samples.
     """
+    fewest, most = NEIGHBOUR_BLOCKS
+    n_blocks = min(most, series.size // (2 * memory))
+    if n_blocks >= fewest:
+        error = _neighbour_error(block_means(series, n_blocks))
+        return BlockedMean(float(series.mean()), error, n_blocks, n_blocks / 3.0)
     n_blocks = min(MIN_BLOCKS, series.size // memory)
     if n_blocks < 4:
         raise ValueError(f'{series.size} samples are fewer than four blocks of {memory}')
-    levels = [n_blocks]
-    if series.size // (2 * memory) >= MIN_BLOCKS:
-        levels = blocking_levels(series.size // (2 * memory))
-    errors = [_block_error(series, n, overlap) for n in levels]
-    best = int(np.argmax(errors))
-    return BlockedMean(float(series.mean()), errors[best], levels[best])
+    return BlockedMean(float(series.mean()), _block_error(series, n_blocks, overlap), n_blocks, n_blocks - 1.0)
+
+
+def _neighbour_error(means: FloatArray) -> float:
+    """Return the standard error of the mean of blocks that are correlated with their neighbours."""
+    deviations = means - means.mean()
+    squares = float(deviations @ deviations)
+    if squares == 0.0:
+        return 0.0
+    correlation = float(deviations[1:] @ deviations[:-1]) / squares
+    correlation += (1.0 + 2.0 * max(correlation, 0.0)) / means.size
+    variance = squares / (means.size - 1) / means.size
+    return float(np.sqrt(variance * max(1.0 + 2.0 * correlation, 0.5)))
 
 
 def _block_error(series: FloatArray, n_blocks: int, overlap: float) -> float:

@@ -10,14 +10,24 @@ from numpy.typing import ArrayLike
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_positions, as_timestep_ps
 from aiida_hdiff.analysis.blocking import blocked_mean
-from aiida_hdiff.analysis.einstein import LagWindow, einstein_slopes
-from aiida_hdiff.analysis.resolution import comparisons, curvature, hops_upper_bound, too_few_data
+from aiida_hdiff.analysis.einstein import einstein_series
+from aiida_hdiff.analysis.input_checks import check_unwrapped
+from aiida_hdiff.analysis.resolution import (
+    comparisons,
+    confidence_interval,
+    curvature,
+    hops_upper_bound,
+    too_few_data,
+)
 from aiida_hdiff.analysis.unwrap import remove_host_drift
+from aiida_hdiff.analysis.walkers import walker_error
+from aiida_hdiff.analysis.window import StartTest, window_in_frames
+from aiida_hdiff.common.rich import RichResult
 from aiida_hdiff.common.units import ANGSTROM2_PER_PS_IN_M2_PER_S
 
 
 @dataclass(frozen=True)
-class DiffusionResult:
+class DiffusionResult(RichResult):
     """Tracer diffusion coefficient.
 
     Attributes
@@ -25,7 +35,9 @@ class DiffusionResult:
     value, std_error
         D and its standard error in m²/s.
     interval
-        95 % confidence interval of D in m²/s, from Student's t with n_blocks - 1 degrees of freedom.
+        95 % confidence interval of D in m²/s, from Student's t; nan below five hops.
+    interval_kind
+        'normal' if the interval is symmetric in D, 'log' if in ln D (5 to 50 hops), 'none' below five hops.
     per_axis, per_axis_std_error
         D along the Cartesian axes and its standard errors in m²/s, shape (3,).
     n_hops
@@ -37,16 +49,27 @@ class DiffusionResult:
     upper_bound
         One-sided 95 % upper bound of D in m²/s.
     window_ps
-        Shortest and longest lag of the fit in ps, as used.
-    n_blocks
-        Number of blocks behind std_error.
+        Shortest and longest lag of the fit in ps, as used: a part of the window given.
+    n_blocks, degrees_of_freedom
+        Number of blocks behind std_error, and degrees of freedom of its Student's t.
+    per_atom
+        D of each atom in m²/s, shape (n_atoms,).
+    walker_std_error
+        Standard error of D in m²/s from a bootstrap over the atoms; nan for fewer than four.
+    walker_disagreement
+        How far std_error is above (+) or below (-) it, in standard deviations; nan likewise.
+    warnings
+        What should be known about a number that is given all the same.
     host_drift_removed
         Whether the mean motion of a host was subtracted.
     """
 
+    _units = dict.fromkeys(('value', 'interval', 'per_axis', 'upper_bound', 'per_atom', 'walker_std_error'), 'm²/s')
+
     value: float
     std_error: float
     interval: tuple[float, float]
+    interval_kind: Literal['normal', 'log', 'none']
     per_axis: FloatArray
     per_axis_std_error: FloatArray
     n_hops: float
@@ -55,6 +78,11 @@ class DiffusionResult:
     upper_bound: float
     window_ps: tuple[float, float]
     n_blocks: int
+    degrees_of_freedom: float
+    per_atom: FloatArray
+    walker_std_error: float
+    walker_disagreement: float
+    warnings: tuple[str, ...]
     host_drift_removed: bool
 
 
@@ -65,6 +93,7 @@ def diffusion_coefficient(
     host_positions: ArrayLike | None = None,
     window_ps: tuple[float, float] = (2.0, 10.0),
     jump_length_A: float = 2.5,
+    cell: ArrayLike | None = None,
 ) -> DiffusionResult:
     """Compute the tracer diffusion coefficient from the Einstein relation.
 
@@ -73,6 +102,13 @@ def diffusion_coefficient(
     Petersen, J. Chem. Phys. 91, 461 (1989)). So it holds for rare hops, for correlated hops and for atoms
     that move together. It is never taken smaller than the Poisson error of the hops, D/√n_hops. The
     intercept is free: vibrations do not enter D.
+
+    The line is fitted to the first octave of the window, from its start to twice its start, where most of
+    the information is. Only if the slope changes significantly just before the start, so that the motion
+    becomes diffusive only there, is it fitted to all of the window beyond one and a half times its start.
+    A window that ends at twice its start or earlier is used as it is.
+
+    The error is compared with that of a bootstrap over the atoms, see `walkers.walker_error`.
 
     The result is `not_resolved` if D amounts to fewer than ten hops, if its 95 % interval includes zero, or
     if the slope changes by more than 20 %, and significantly (paired difference of both series), between
@@ -97,6 +133,9 @@ def diffusion_coefficient(
     jump_length_A
         Jump length a in Å, used to count hops as n 6 D T / a² and in the upper bound. The default, 2.5 Å,
         is the distance of octahedral sites in fcc Ni.
+    cell
+        Lattice vectors as rows in Å, shape (3, 3) or (n_frames, 3, 3), if known: makes sure that wrapped
+        positions are noticed.
 
     Returns
     -------
@@ -106,60 +145,53 @@ def diffusion_coefficient(
     Raises
     ------
     ValueError
-        Positions of a wrong shape or not finite, timestep or jump length not positive, a window that is not
-        increasing, has fewer than two lags or ends beyond a tenth of the run.
+        Positions of a wrong shape, not finite, wrapped or of one frame; timestep or jump length not
+        positive; a window that is not increasing, has fewer than two lags or ends beyond a tenth of the run;
+        a host without atoms or with a different number of frames.
     """
     trajectory = as_positions(positions)
     timestep_ps = as_timestep_ps(timestep_fs)
     if not jump_length_A > 0.0:
         raise ValueError(f'jump_length_A must be positive, not {jump_length_A}')
-    window = _window_in_frames(window_ps, trajectory.shape[0], timestep_ps)
+    window = window_in_frames(window_ps, trajectory.shape[0], timestep_ps)
+    check_unwrapped(trajectory, cell)
     if host_positions is not None:
         trajectory = as_positions(remove_host_drift(trajectory, host_positions))
     n_frames, n_atoms, _ = trajectory.shape
     pairs = comparisons(window, n_frames)
-    windows = list(dict.fromkeys([window, *(one for pair in pairs for one in pair)]))
-    slopes = dict(zip(windows, einstein_slopes(trajectory, timestep_ps, windows), strict=True))
+    start = StartTest.of(window)
+    windows = [window, *(one for pair in pairs for one in pair), *(start.windows if start else ())]
+    series = einstein_series(trajectory, timestep_ps, windows)
+    fit = series[start.choose(series) if start else window]
 
-    mean = blocked_mean(slopes[window].mean(axis=0), window.last, window.overlap)
-    axes = [blocked_mean(slope, window.last, window.overlap) for slope in slopes[window]]
+    memory, overlap = fit.window.last, fit.window.overlap
+    mean = blocked_mean(fit.pooled, memory, overlap)
+    axes = [blocked_mean(slope, memory, overlap) for slope in fit.slopes]
+    walkers = walker_error(fit.per_atom, mean)
     hop = jump_length_A**2 / (6.0 * n_atoms * (n_frames - 1) * timestep_ps)
     n_hops = max(mean.mean, 0.0) / hop
     std_error = max(mean.std_error, float(np.sqrt(n_hops)) * hop)
     half_width = mean.student_t(0.975) * std_error
-    reason = too_few_data(mean.mean, half_width, n_hops) or curvature(pairs, slopes, mean.mean, timestep_ps)
+    interval, interval_kind = confidence_interval(mean.mean, half_width, n_hops)
+    reason = too_few_data(mean.mean, half_width, n_hops) or curvature(pairs, series, mean.mean, timestep_ps)
     unit = ANGSTROM2_PER_PS_IN_M2_PER_S
     return DiffusionResult(
         value=mean.mean * unit,
         std_error=std_error * unit,
-        interval=((mean.mean - half_width) * unit, (mean.mean + half_width) * unit),
+        interval=(interval[0] * unit, interval[1] * unit),
+        interval_kind=interval_kind,
         per_axis=np.array([axis.mean for axis in axes]) * unit,
         per_axis_std_error=np.array([axis.std_error for axis in axes]) * unit,
         n_hops=n_hops,
         status='not_resolved' if reason else 'resolved',
         reason=reason,
         upper_bound=max(mean.mean + mean.student_t(0.95) * std_error, hop * hops_upper_bound(n_hops)) * unit,
-        window_ps=(window.first * timestep_ps, window.last * timestep_ps),
+        window_ps=(fit.window.first * timestep_ps, fit.window.last * timestep_ps),
         n_blocks=mean.n_blocks,
+        degrees_of_freedom=mean.degrees_of_freedom,
+        per_atom=fit.per_atom * unit,
+        walker_std_error=walkers.std_error * unit,
+        walker_disagreement=walkers.disagreement,
+        warnings=(walkers.warning,) if walkers.warning and not reason else (),
         host_drift_removed=host_positions is not None,
     )
-
-
-def _window_in_frames(window_ps: tuple[float, float], n_frames: int, timestep_ps: float) -> LagWindow:
-    """Return the window in frames, or raise ValueError with the values and what to do."""
-    start, end = window_ps
-    if not 0.0 < start < end:
-        raise ValueError(f'window_ps must be increasing and positive, not {window_ps}')
-    run = n_frames * timestep_ps
-    if 10.0 * end > run * (1.0 + 1e-9):
-        raise ValueError(
-            f'the fit window ends at {end:g} ps, but the run is only {run:g} ps long: extend the run to '
-            f'at least {10.0 * end:g} ps or end the window at {run / 10.0:g} ps or earlier'
-        )
-    window = LagWindow(int(np.ceil(start / timestep_ps - 1e-6)), int(np.floor(end / timestep_ps + 1e-6)))
-    if window.last <= window.first:
-        raise ValueError(
-            f'the fit window {start:g}-{end:g} ps has fewer than two lags at {timestep_ps:g} ps between '
-            'frames: store frames more often or widen the window'
-        )
-    return window

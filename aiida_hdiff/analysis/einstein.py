@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 from aiida_hdiff.analysis._arrays import FloatArray, atoms_per_chunk
 
+MIN_CHUNK_FRAMES = 4096
+"""Fewest origins that are done together; at least twice the longest lag are."""
+
+CHUNK_BYTES = 2**22
+"""Size of the positions that are done together; five arrays of this size exist at a time."""
+
 
 @dataclass(frozen=True)
 class LagWindow:
@@ -42,24 +48,50 @@ class LagWindow:
         """
         return 9.0 / 35.0 * (self.last - self.first)
 
-    def slope_weights(self, timestep_ps: float) -> FloatArray:
+    def weights(self, timestep_ps: float) -> FloatArray:
         """Return w_k in 1/ps, shape (last + 1,), such that sum_k w_k MSD(k) is the least-squares slope."""
         lags = np.arange(self.last + 1, dtype=np.float64)
-        weights = np.where(lags >= self.first, lags - 0.5 * (self.first + self.last), 0.0)
-        normalised: FloatArray = weights / (weights @ weights * timestep_ps)
+        deviations = np.where(lags >= self.first, lags - 0.5 * (self.first + self.last), 0.0)
+        normalised: FloatArray = deviations / (deviations @ deviations * timestep_ps)
         return normalised
 
 
-def einstein_slopes(
+@dataclass(frozen=True)
+class EinsteinSeries:
+    """Slopes of the squared displacement, one per time origin.
+
+    Attributes
+    ----------
+    window
+        Lags of the fit in frames.
+    slopes
+        Half the slope in Å²/ps for each axis and origin, averaged over atoms, shape (3, n_origins).
+    per_atom
+        Mean over axes and origins in Å²/ps for each atom, shape (n_atoms,).
+    """
+
+    window: LagWindow
+    slopes: FloatArray
+    per_atom: FloatArray
+
+    @property
+    def pooled(self) -> FloatArray:
+        """Mean over the axes, shape (n_origins,), whose mean is D."""
+        mean: FloatArray = self.slopes.mean(axis=0)
+        return mean
+
+
+def einstein_series(
     positions: NDArray[np.floating], timestep_ps: float, windows: Sequence[LagWindow]
-) -> list[FloatArray]:
+) -> dict[LagWindow, EinsteinSeries]:
     r"""Return half the slope of the squared displacement for every origin and axis, averaged over atoms.
 
     .. math:: y_{t,\alpha} = \frac{1}{2n} \sum_i \sum_k w_k [r_{i\alpha}(t+\tau_k) - r_{i\alpha}(t)]^2
 
     Its mean over t is the straight-line fit to the mean squared displacement. As the weights sum to zero,
-    :math:`\sum_k w_k |r(t+k) - r(t)|^2 = (w \star r^2)(t) - 2 r(t) (w \star r)(t)`, two correlations done
-    by FFT.
+    :math:`\sum_k w_k |r(t+k) - r(t)|^2 = (w \star r^2)(t) - 2 r(t) (w \star r)(t)`; as they are linear in
+    k, both correlations are differences of running sums, in O(n_frames) for every window. The sums restart
+    every few thousand frames, so they stay exact to rounding, and in the cache.
 
     Parameters
     ----------
@@ -68,33 +100,76 @@ def einstein_slopes(
     timestep_ps
         Time between frames in ps.
     windows
-        Windows of lags to fit over.
+        Windows of at least two lags to fit over.
 
     Returns
     -------
-    list of numpy.ndarray
-        For each window y in Å²/ps, shape (3, n_frames - window.last).
+    dict
+        The series of each window.
     """
-    from scipy import fft
-
     n_frames, n_atoms, _ = positions.shape
-    length = fft.next_fast_len(n_frames, real=True)
-    kernels = [np.conj(fft.rfft(window.slope_weights(timestep_ps), length)) for window in windows]
-    slopes = [np.zeros((3, n_frames - window.last)) for window in windows]
-    squares = np.zeros((3, n_frames))
-    n_chunk = atoms_per_chunk(n_frames)
-    for first in range(0, n_atoms, n_chunk):
-        r = np.array(positions[:, first : first + n_chunk].transpose(1, 2, 0), dtype=np.float64, order='C')
-        r -= r.mean(axis=2, keepdims=True)
-        squares += np.einsum('axt,axt->xt', r, r)
-        spectrum = fft.rfft(r, length, axis=2)
-        for index, kernel in enumerate(kernels):
-            origins = slopes[index].shape[1]
-            weighted = fft.irfft(spectrum * kernel, length, axis=2)[..., :origins]
-            slopes[index] -= 2.0 * np.einsum('axt,axt->xt', r[..., :origins], weighted)
-    squares -= squares.mean(axis=1, keepdims=True)
-    spectrum = fft.rfft(squares, length, axis=1)
-    for index, kernel in enumerate(kernels):
-        slopes[index] += fft.irfft(spectrum * kernel, length, axis=1)[:, : slopes[index].shape[1]]
-        slopes[index] /= 2.0 * n_atoms
-    return slopes
+    weights = {window: window.weights(timestep_ps) for window in windows}
+    slopes = {window: np.zeros((3, n_frames - window.last)) for window in weights}
+    per_atom = {window: np.zeros(n_atoms) for window in weights}
+    overlap = max(window.last for window in weights)
+    n_chunk = max(MIN_CHUNK_FRAMES, 2 * overlap)
+    n_together = atoms_per_chunk(n_chunk + overlap, CHUNK_BYTES)
+    for start in range(0, n_frames, n_chunk):
+        for first in range(0, n_atoms, n_together):
+            atoms = slice(first, min(first + n_together, n_atoms))
+            chunk = positions[start : start + n_chunk + overlap, atoms]
+            r = np.array(chunk.transpose(1, 2, 0), dtype=np.float64, order='C')
+            r -= r.mean(axis=2, keepdims=True)
+            squares = r**2
+            position_sums, square_sums = _RunningSums(r), _RunningSums(squares.sum(axis=0))
+            squares_per_atom = squares.sum(axis=1)
+            del squares
+            for window, weight in weights.items():
+                n = min(slopes[window].shape[1] - start, n_chunk)
+                if n <= 0:
+                    continue
+                products = position_sums.correlate(window, weight, n)
+                products *= r[:, :, :n]
+                pooled = square_sums.correlate(window, weight, n) - 2.0 * products.sum(axis=0)
+                slopes[window][:, start : start + n] += pooled / (2.0 * n_atoms)
+                own = squares_per_atom[:, : n + window.last] @ _sum_over_origins(weight, n)
+                own -= 2.0 * products.sum(axis=(1, 2))
+                per_atom[window][atoms] += own / (6.0 * slopes[window].shape[1])
+    return {window: EinsteinSeries(window, slopes[window], per_atom[window]) for window in weights}
+
+
+def einstein_slopes(
+    positions: NDArray[np.floating], timestep_ps: float, windows: Sequence[LagWindow]
+) -> list[FloatArray]:
+    """Return the slopes of `einstein_series` in Å²/ps for each window, shape (3, n_frames - window.last)."""
+    series = einstein_series(positions, timestep_ps, windows)
+    return [series[window].slopes for window in windows]
+
+
+def _sum_over_origins(weights: FloatArray, n_origins: int) -> FloatArray:
+    """Return the sum over origins t of w(u - t) for each frame u."""
+    total = np.zeros(n_origins + weights.size - 1)
+    total[: weights.size] = weights
+    np.cumsum(total, out=total)
+    total[n_origins:] -= total[: weights.size - 1].copy()
+    return total
+
+
+class _RunningSums:
+    """First and second running sum along the last axis."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self.first = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+        np.cumsum(values, axis=-1, out=self.first[..., 1:])
+        self.second = np.cumsum(self.first, axis=-1)
+
+    def correlate(self, window: LagWindow, weights: FloatArray, n_origins: int) -> FloatArray:
+        """Return sum_k w_k x(t + k) for the first origins t, by summation by parts."""
+        a, b = window.first, window.last
+        result: FloatArray = self.second[..., a : a + n_origins] - self.second[..., b : b + n_origins]
+        half = 0.5 * (b - a)
+        ends = self.first[..., b + 1 : b + 1 + n_origins] + self.first[..., a : a + n_origins]
+        ends *= half
+        result += ends
+        result *= weights[b] / half
+        return result

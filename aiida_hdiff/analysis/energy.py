@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_series
 from aiida_hdiff.analysis.blocking import block_means, blocking_levels
+from aiida_hdiff.common.rich import RichResult
 
 EV_PER_PS_IN_MEV_PER_NS = 1e6
 
 
 @dataclass(frozen=True)
-class DriftResult:
+class DriftResult(RichResult):
     """Drift of the total energy.
 
     Attributes

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_positions, as_timestep_ps, atoms_per_chunk
+from aiida_hdiff.common.rich import RichResult
+
+CHUNK_BYTES = 4 * 10**7
+"""Size of the atoms' trajectories that are transformed at once; one atom at least."""
 
 
 @dataclass(frozen=True)
-class MSDResult:
+class MSDResult(RichResult):
     """Mean squared displacement.
 
     Attributes
@@ -25,6 +29,8 @@ class MSDResult:
     msd_per_atom
         The same for each atom in Å², shape (n_lags, n_atoms), if requested.
     """
+
+    _units = {'msd': 'Å²', 'msd_per_axis': 'Å²', 'msd_per_atom': 'Å²'}
 
     lag_times_ps: FloatArray
     msd: FloatArray
@@ -73,29 +79,41 @@ def mean_squared_displacement(
     if not 0 <= last < n_frames:
         raise ValueError(f'max_lag must lie within 0 and n_frames - 1 = {n_frames - 1}, not {max_lag}')
 
-    length = fft.next_fast_len(n_frames + last, real=True)
-    n_chunk = min(n_atoms, atoms_per_chunk(length))
-    buffer = np.zeros((n_chunk, 3, length))
+    length = 2 * fft.next_fast_len((n_frames + last) // 2 + 1, real=True)
     power = np.zeros((3, length // 2 + 1))
     squares = np.zeros((3, n_frames))
     per_atom_msd = np.empty((last + 1, n_atoms)) if per_atom else None
+    n_chunks = -(-n_atoms // atoms_per_chunk(length, CHUNK_BYTES))
+    n_chunk = -(-n_atoms // n_chunks)
+    # The axes of an atom lie one behind the other, z first; one that is done becomes the padding of the next.
+    buffer = np.empty((n_chunk, 2 * n_frames + length))
     for first in range(0, n_atoms, n_chunk):
-        chunk = slice(first, min(first + n_chunk, n_atoms))
-        r = buffer[: chunk.stop - first, :, :n_frames]
-        r[...] = trajectory[:, chunk].transpose(1, 2, 0)
-        r -= r.mean(axis=2, keepdims=True)
-        squares += np.einsum('axt,axt->xt', r, r)
-        spectrum = fft.rfft(buffer[: chunk.stop - first], axis=2)
-        parts = spectrum.view(np.float64).reshape(*spectrum.shape, 2)
-        power += np.einsum('axfc,axfc->xf', parts, parts)
+        chunk = buffer[: min(n_chunk, n_atoms - first)]
+        axes = chunk[:, : 3 * n_frames].reshape(-1, 3, n_frames)[:, ::-1]
+        axes[...] = trajectory[:, first : first + n_chunk].transpose(1, 2, 0)
+        axes -= axes.mean(axis=2, keepdims=True)
+        chunk[:, 3 * n_frames :] = 0.0
         if per_atom_msd is not None:
-            for i, atom in enumerate(range(first, chunk.stop)):
-                one_power = np.einsum('xfc,xfc->f', parts[i], parts[i])
-                one_square = np.einsum('xt,xt->t', r[i], r[i])
-                per_atom_msd[:, atom] = _msd_from_correlation(one_power, one_square, length, last)
-    per_axis = np.empty((last + 1, 3))
-    for axis in range(3):
-        per_axis[:, axis] = _msd_from_correlation(power[axis], squares[axis], length, last) / n_atoms
+            atom_squares = np.einsum('axt,axt->at', axes, axes)
+            atom_power = np.zeros((len(chunk), power.shape[1]))
+        for axis in range(3):
+            series = axes[:, axis]
+            start = (2 - axis) * n_frames
+            spectrum = fft.rfft(chunk[:, start : start + length], axis=1).view(np.float64)
+            squares[axis] += np.einsum('at,at->t', series, series)
+            series[...] = 0.0
+            np.multiply(spectrum, spectrum, out=spectrum)
+            total = spectrum.sum(axis=0) if len(chunk) > 1 else spectrum[0]
+            power[axis] += total[0::2]
+            power[axis] += total[1::2]
+            if per_atom_msd is not None:
+                atom_power += spectrum[:, 0::2]
+                atom_power += spectrum[:, 1::2]
+            del spectrum, total
+        if per_atom_msd is not None:
+            per_atom_msd[:, first : first + len(chunk)] = _msd_from_correlation(atom_power, atom_squares, last).T
+    del buffer, chunk, axes, series
+    per_axis = _msd_from_correlation(power, squares, last).T / n_atoms
     return MSDResult(
         lag_times_ps=np.arange(last + 1) * timestep_ps,
         msd=per_axis.sum(axis=1),
@@ -104,15 +122,22 @@ def mean_squared_displacement(
     )
 
 
-def _msd_from_correlation(power: FloatArray, squares: FloatArray, length: int, last: int) -> FloatArray:
-    """Return <r²(t+k) + r²(t) - 2 r(t) r(t+k)> for lags k = 0 ... last from the power spectrum and r²(t)."""
+def _msd_from_correlation(power: FloatArray, squares: FloatArray, last: int) -> FloatArray:
+    """Return <r²(t+k) + r²(t) - 2 r(t) r(t+k)>, shape (n, last + 1), from n power spectra and n series r²(t).
+
+    The power spectrum is real and even, so that its inverse transform is a cosine transform. Both arrays are
+    overwritten.
+    """
     from scipy import fft
 
-    n_frames = squares.size
-    lags = np.arange(last + 1)
-    correlation = fft.irfft(power, length)[: last + 1]
-    partial = np.concatenate(([0.0], np.cumsum(squares)))
-    both_ends = partial[n_frames - lags] + (partial[n_frames] - partial[lags])
-    msd: FloatArray = np.maximum((both_ends - 2.0 * correlation) / (n_frames - lags), 0.0)
-    msd[0] = 0.0
+    n_frames = squares.shape[1]
+    msd: FloatArray = fft.dct(power, type=1, axis=1, overwrite_x=True)[:, : last + 1]
+    msd *= -1.0 / (power.shape[1] - 1)
+    partial = np.cumsum(squares, axis=1, out=squares)
+    msd[:, 1:] += partial[:, n_frames - last - 1 : n_frames - 1][:, ::-1]
+    msd[:, 1:] += partial[:, -1:]
+    msd[:, 1:] -= partial[:, :last]
+    msd /= np.arange(n_frames, n_frames - last - 1, -1)
+    np.maximum(msd, 0.0, out=msd)
+    msd[:, 0] = 0.0
     return msd

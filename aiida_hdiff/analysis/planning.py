@@ -6,7 +6,7 @@ import math
 
 from aiida_hdiff.common.units import ANGSTROM2_PER_PS_IN_M2_PER_S
 
-WINDOW_VARIANCE = 0.7
+WINDOW_VARIANCE = 0.4
 """Variance of D in units of D² times the end of the window over the atoms' total time, measured for Brownian motion
 and for fast hopping with vibrations (`docs/topics/diffusivity.md`)."""
 
@@ -24,7 +24,7 @@ def expected_relative_error(
     """Return the relative standard error of D to expect of a run.
 
     Its square is the Poisson variance of the hops, 1/n_hops with n_hops = 6 n D T / a², plus the variance of fitting
-    over lags up to τ, 0.7 τ / (n T), as measured for independent atoms. Atoms that share their dynamics do worse.
+    over lags up to τ, 0.4 τ / (n T), as measured for independent atoms. Atoms that share their dynamics do worse.
 
     Parameters
     ----------

@@ -1,13 +1,21 @@
-"""Whether a diffusion coefficient is resolved: enough hops, an interval without zero, a straight line."""
+"""Whether a diffusion coefficient is resolved, and the interval that the data allow."""
 
 from __future__ import annotations
 
-from aiida_hdiff.analysis._arrays import FloatArray
-from aiida_hdiff.analysis.blocking import blocked_mean
-from aiida_hdiff.analysis.einstein import LagWindow
+import math
+from typing import Literal
+
+from aiida_hdiff.analysis.blocking import BlockedMean, blocked_mean
+from aiida_hdiff.analysis.einstein import EinsteinSeries, LagWindow
 
 MIN_HOPS = 10.0
 """Fewer hops than this give an upper bound only."""
+
+MIN_HOPS_FOR_INTERVAL = 5.0
+"""Fewer hops than this give no two-sided interval."""
+
+MAX_HOPS_FOR_LOG_INTERVAL = 50.0
+"""With fewer hops than this the interval is symmetric in ln D, with more in D."""
 
 MAX_CURVATURE = 0.2
 """Relative change of the slope between two windows that is tolerated even if it is significant."""
@@ -33,6 +41,29 @@ def too_few_data(value: float, half_width: float, n_hops: float) -> str:
     return ''
 
 
+def confidence_interval(
+    value: float, half_width: float, n_hops: float
+) -> tuple[tuple[float, float], Literal['normal', 'log', 'none']]:
+    """Return the two-sided interval of D and its kind.
+
+    The number of hops is Poisson-distributed at best, so that for few of them the distribution of D is
+    skewed: between 5 and 50 hops the interval is symmetric in ln D, exp(ln D ± δ/D). Below 5 there is none.
+
+    Parameters
+    ----------
+    value, half_width
+        D and half its normal interval, δ, in any unit.
+    n_hops
+        Number of hops that make this D.
+    """
+    if n_hops < MIN_HOPS_FOR_INTERVAL:
+        return (math.nan, math.nan), 'none'
+    if n_hops < MAX_HOPS_FOR_LOG_INTERVAL:
+        factor = math.exp(half_width / value)
+        return (value / factor, value * factor), 'log'
+    return (value - half_width, value + half_width), 'normal'
+
+
 def comparisons(window: LagWindow, n_frames: int) -> list[tuple[LagWindow, LagWindow]]:
     """Return pairs of windows, an early and a late one, in which a diffusive motion has the same slope.
 
@@ -48,9 +79,16 @@ def comparisons(window: LagWindow, n_frames: int) -> list[tuple[LagWindow, LagWi
     return pairs
 
 
+def slope_change(early: EinsteinSeries, late: EinsteinSeries) -> BlockedMean:
+    """Return the mean difference of two slopes, early minus late, paired by time origin, in Å²/ps."""
+    late_slopes = late.pooled
+    difference = early.pooled[: late_slopes.size] - late_slopes
+    return blocked_mean(difference, late.window.last, late.window.overlap)
+
+
 def curvature(
     pairs: list[tuple[LagWindow, LagWindow]],
-    slopes: dict[LagWindow, FloatArray],
+    series: dict[LagWindow, EinsteinSeries],
     value: float,
     timestep_ps: float,
 ) -> str:
@@ -60,17 +98,15 @@ def curvature(
     ----------
     pairs
         Windows to compare.
-    slopes
-        Series from `einstein_slopes` for each window in Å²/ps, shape (3, n_origins).
+    series
+        Result of `einstein_series` for each window.
     value
         D in Å²/ps, to which a change is compared.
     timestep_ps
         Time between frames in ps.
     """
     for early, late in pairs:
-        n_origins = slopes[late].shape[1]
-        difference = slopes[early][:, :n_origins].mean(axis=0) - slopes[late].mean(axis=0)
-        change = blocked_mean(difference, late.last, late.overlap)
+        change = slope_change(series[early], series[late])
         threshold = change.student_t(CURVATURE_PROBABILITY) * change.std_error
         if abs(change.mean) > max(threshold, MAX_CURVATURE * value):
             kind = 'sub' if change.mean > 0.0 else 'super'

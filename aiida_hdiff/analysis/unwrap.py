@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aiida_hdiff.analysis._arrays import FloatArray, as_cells, as_positions
+from aiida_hdiff.analysis._arrays import FloatArray, as_positions
+from aiida_hdiff.analysis.input_checks import check_cells
 
 
 def unwrap_positions(positions: ArrayLike, cells: ArrayLike, *, scaled: bool = False) -> FloatArray:
@@ -35,10 +36,10 @@ def unwrap_positions(positions: ArrayLike, cells: ArrayLike, *, scaled: bool = F
     Raises
     ------
     ValueError
-        Positions or cells of a wrong shape, not finite, or a cell without volume.
+        Positions or cells of a wrong shape, not finite, a cell without volume or of changing handedness.
     """
     given = as_positions(positions)
-    vectors = as_cells(cells, given.shape[0])
+    vectors = check_cells(cells, given.shape[0])
     wrapped = np.array(given @ vectors if scaled else given, dtype=np.float64)
     later = vectors[1:] if len(vectors) > 1 else vectors
     images = np.round(np.diff(wrapped, axis=0) @ np.linalg.inv(later))

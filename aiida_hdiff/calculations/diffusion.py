@@ -1,4 +1,4 @@
-"""Calcfunctions from trajectories to D(T) and from D(T) to the Arrhenius parameters."""
+"""Calcfunctions from trajectories to D(T)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_hdiff.analysis import (
+    axial_diffusion,
+    check_times,
+    diffusion_by_window,
     diffusion_coefficient,
-    fit_arrhenius,
+    hexagonal_axis,
     mean_squared_displacement,
-    radial_distribution,
 )
 from aiida_hdiff.common.units import FS_PER_PS
-from aiida_hdiff.data.arrhenius import ArrheniusData
 from aiida_hdiff.data.diffusivity import DiffusivityData
-from aiida_hdiff.data.trajectory import MDTrajectory
+from aiida_hdiff.data.trajectory import MDTrajectory, read_run
 
 HYDROGEN = 1
 MSD_POINTS = 400
@@ -26,28 +27,32 @@ MSD_MAX_FRACTION = 0.1
 
 @calcfunction
 def diffusivity_from_trajectory(
-    trajectory: MDTrajectory, temperature: orm.Float, check: orm.Dict, settings: orm.Dict
+    trajectory: MDTrajectory, temperature: orm.Float, check: orm.Dict, settings: orm.Dict, **extensions: MDTrajectory
 ) -> dict[str, Any]:
     """Return the diffusivity of hydrogen (``diffusivity``) and its mean squared displacement (``msd``).
 
+    ``msd`` also holds D for a ladder of fit windows (``window_start_ps``, ``window_end_ps``, ``window_value_m2_s``,
+    ``window_std_error_m2_s``). In a hexagonal cell D is given in the basal plane and along c too.
     The mean displacement of the host is removed. ``check`` is the result of
     :func:`~aiida_hdiff.calculations.stages.check_nve`; ``settings['analysis']`` holds ``window_ps`` and
     ``jump_length_A``.
     """
-    with trajectory.reader() as reader:
-        numbers, times = reader.numbers, reader.times_fs
-        host = np.nonzero(numbers != HYDROGEN)[0]
+    with read_run(trajectory, extensions) as reader:
+        numbers, times, cells = reader.numbers, reader.times_fs, reader.cells
+        host, hydrogen = np.nonzero(numbers != HYDROGEN)[0], np.nonzero(numbers == HYDROGEN)[0]
+        if not (host.size and hydrogen.size):
+            raise ValueError(f'{host.size} host and {hydrogen.size} hydrogen atoms: D in a host needs both.')
+        interval_fs = check_times(times)
         drift = _mean_positions(reader, host)
-        positions = reader.positions(np.nonzero(numbers == HYDROGEN)[0]) - (drift - drift[0])[:, None, :]
-    interval_fs = float(times[1] - times[0])
+        positions = reader.positions(hydrogen) - (drift - drift[0])[:, None, :]
     options = settings['analysis']
+    window_ps = tuple(options['window_ps'])
     result = diffusion_coefficient(
-        positions,
-        interval_fs,
-        window_ps=tuple(options['window_ps']),
-        jump_length_A=options['jump_length_A'],
+        positions, interval_fs, window_ps=window_ps, jump_length_A=options['jump_length_A'], cell=cells
     )
     resolved = result.status == 'resolved'
+    axis = hexagonal_axis(cells[0]) if resolved else None
+    tensor = None if axis is None else axial_diffusion(positions, interval_fs, axis, window_ps=window_ps)
     diffusivity = DiffusivityData(
         {
             'temperature_K': temperature.value,
@@ -58,20 +63,40 @@ def diffusivity_from_trajectory(
             'reason': result.reason,
             'value_m2_s': float(result.value) if resolved else None,
             'std_error_m2_s': float(result.std_error) if resolved else None,
-            'interval_m2_s': [float(v) for v in result.interval] if resolved else None,
+            'interval_m2_s': _finite(result.interval),
+            'interval_kind': result.interval_kind,
             'per_axis_m2_s': [float(v) for v in result.per_axis] if resolved else None,
             'per_axis_std_error_m2_s': [float(v) for v in result.per_axis_std_error] if resolved else None,
+            'estimate_m2_s': float(result.value),
+            'estimate_std_error_m2_s': float(result.std_error),
+            'estimate_per_axis_m2_s': [float(v) for v in result.per_axis],
+            'estimate_per_axis_std_error_m2_s': [float(v) for v in result.per_axis_std_error],
+            'basal_m2_s': None if tensor is None else tensor.basal,
+            'basal_std_error_m2_s': None if tensor is None else tensor.basal_std_error,
+            'c_axis_m2_s': None if tensor is None else tensor.axial,
+            'c_axis_std_error_m2_s': None if tensor is None else tensor.axial_std_error,
+            'walker_std_error_m2_s': _finite(result.walker_std_error),
+            'walker_disagreement': _finite(result.walker_disagreement),
+            'warnings': list(result.warnings),
             'upper_bound_m2_s': float(result.upper_bound),
             'n_hops': float(result.n_hops),
             'n_hydrogen': positions.shape[1],
             'n_host': len(host),
             'n_blocks': int(result.n_blocks),
+            'degrees_of_freedom': float(result.degrees_of_freedom),
             'window_ps': [float(v) for v in result.window_ps],
             'production_ps': float(times[-1] - times[0]) / FS_PER_PS,
         }
     )
     diffusivity.label = f'D({temperature.value:.0f} K)'
-    return {'diffusivity': diffusivity, 'msd': _msd(positions, interval_fs, result.window_ps[1])}
+    return {'diffusivity': diffusivity, 'msd': _msd(positions, interval_fs, window_ps[1])}
+
+
+def _finite(value: Any) -> Any:
+    """Return floats, which a node can store, or ``None`` for what is not a number."""
+    if not np.all(np.isfinite(value)):
+        return None
+    return float(value) if np.ndim(value) == 0 else [float(v) for v in value]
 
 
 def _mean_positions(reader: Any, atoms: Any) -> Any:
@@ -90,83 +115,10 @@ def _msd(positions: Any, interval_fs: float, window_end_ps: float) -> orm.ArrayD
     node.set_array('lag_times_ps', msd.lag_times_ps[chosen])
     node.set_array('msd_A2', msd.msd[chosen])
     node.set_array('msd_per_axis_A2', msd.msd_per_axis[chosen])
+    by_window = diffusion_by_window(positions, interval_fs)
+    node.set_array('window_start_ps', by_window.start_ps)
+    node.set_array('window_end_ps', by_window.end_ps)
+    node.set_array('window_value_m2_s', by_window.value)
+    node.set_array('window_std_error_m2_s', by_window.std_error)
     node.label = 'MSD of H'
-    return node
-
-
-@calcfunction
-def radial_distributions(trajectory: MDTrajectory, settings: orm.Dict) -> orm.ArrayData:
-    """Return the partial radial distribution functions of a fixed-cell run.
-
-    Keys of ``settings['analysis']``: ``rdf_r_max_A`` (``None`` for the largest sphere in the cell), ``rdf_bins``,
-    ``rdf_frame_interval_fs``. Arrays: ``r_A``, and per pair ``g_A_B`` and ``coordination_A_B``.
-    """
-    from ase.data import chemical_symbols
-
-    options = settings['analysis']
-    with trajectory.reader() as reader:
-        numbers, cell, times = reader.numbers, reader.cells[0], reader.times_fs
-        stride = max(1, round(options['rdf_frame_interval_fs'] / float(times[1] - times[0])))
-        positions = reader.positions(frames=slice(0, None, stride))
-    kinds = [int(n) for n in dict.fromkeys(numbers.tolist())]
-    pairs = [(a, b) for i, a in enumerate(kinds) for b in kinds[i:]]
-    pairs = [(a, b) for a, b in pairs if a != b or np.count_nonzero(numbers == a) > 1]
-    r_max = options['rdf_r_max_A'] or in_sphere_radius_A(cell)
-    result = radial_distribution(positions, cell, numbers, pairs, r_max=r_max, bins=options['rdf_bins'])
-    node = orm.ArrayData()
-    node.set_array('r_A', result.r)
-    for a, b in pairs:
-        name = f'{chemical_symbols[a]}_{chemical_symbols[b]}'
-        node.set_array(f'g_{name}', result.g[a, b])
-        node.set_array(f'coordination_{name}', result.coordination[a, b])
-    node.label = 'RDF'
-    return node
-
-
-def in_sphere_radius_A(cell: Any) -> float:
-    """Return the radius (Å) of the largest sphere in a cell: half its smallest height."""
-    cell = np.asarray(cell)
-    areas = np.linalg.norm(np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0)), axis=1)
-    return float(0.5 * abs(np.linalg.det(cell)) / areas.max())
-
-
-@calcfunction
-def arrhenius_from_diffusivities(missing: orm.Dict, **diffusivities: DiffusivityData) -> ArrheniusData:
-    """Return the Arrhenius parameters of the resolved diffusivities, at their measured temperatures.
-
-    ``missing`` maps labels of runs that gave no diffusivity to the reason; unresolved ones are added to it.
-    """
-    resolved = {label: node for label, node in sorted(diffusivities.items()) if node.is_resolved}
-    left_out = [
-        {'label': label, 'temperature_K': entry['temperature_K'], 'reason': entry['reason']}
-        for label, entry in sorted(missing.get_dict().items())
-    ]
-    left_out += [
-        {'label': label, 'temperature_K': node['temperature_K'], 'reason': node['reason'] or 'not resolved'}
-        for label, node in sorted(diffusivities.items())
-        if not node.is_resolved
-    ]
-    temperatures = [node['measured_temperature_K'] for node in resolved.values()]
-    fit = fit_arrhenius(
-        temperatures,
-        [node['value_m2_s'] for node in resolved.values()],
-        [node['std_error_m2_s'] for node in resolved.values()],
-        temperature_errors_K=[node['temperature_error_K'] for node in resolved.values()],
-    )
-    node = ArrheniusData(
-        {
-            'activation_energy_eV': float(fit.activation_energy_eV),
-            'activation_energy_error_eV': float(fit.activation_energy_error_eV),
-            'prefactor_m2_s': float(fit.prefactor_m2_s),
-            'log_prefactor_error': float(fit.log_prefactor_error),
-            'covariance': np.asarray(fit.covariance).tolist(),
-            'chi2': float(fit.chi2),
-            'degrees_of_freedom': int(fit.degrees_of_freedom),
-            'inflated': bool(fit.inflated),
-            'n_temperatures': len(temperatures),
-            'temperatures_K': temperatures,
-            'missing': left_out,
-        }
-    )
-    node.label = 'Arrhenius fit'
     return node

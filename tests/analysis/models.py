@@ -53,3 +53,49 @@ def fractional_brownian(rng, n_frames, n_atoms, hurst, scale):
 def brute_force_msd(positions, lags):
     """The definition, shape (n_lags, n_atoms, 3)."""
     return np.array([((positions[lag:] - positions[: len(positions) - lag]) ** 2).mean(axis=0) for lag in lags])
+
+
+def back_jump_walk(rng, n_frames, n_atoms, timestep, rate, jumps, back):
+    """Walk whose jumps reverse the previous one with probability `back`, else are random; f = (1 - back)/(1 + back)."""
+    counts = rng.poisson(rate * timestep, size=(n_atoms, n_frames))
+    atoms, frames = (np.repeat(index, counts[counts > 0]) for index in np.nonzero(counts))
+    fresh = rng.random(atoms.size) >= back
+    fresh[np.flatnonzero(np.diff(atoms, prepend=-1))] = True
+    last_fresh = np.maximum.accumulate(np.where(fresh, np.arange(atoms.size), 0))
+    signs = 1.0 - 2.0 * ((np.arange(atoms.size) - last_fresh) % 2)
+    steps = np.zeros((n_frames, n_atoms, 3))
+    np.add.at(steps, (frames, atoms), signs[:, None] * jumps[rng.integers(len(jumps), size=atoms.size)[last_fresh]])
+    return np.cumsum(steps, axis=0)
+
+
+BENCHMARK_MODELS = {
+    'brownian': 1.5,
+    'fast': 1.5,
+    'slow': 0.045,
+    'back-jumps': 1.5 * 0.6 / 1.4,
+    'trapping': 0.75,
+    'shared': 0.75,
+}
+"""The models on which errors are calibrated, with their D in Å²/ps."""
+
+
+def benchmark_model(name, rng, n_frames, n_atoms, timestep):
+    """Positions of a benchmark model: jumps of 3 Å at 1/ps (slow: 0.03/ps) under vibrations of 0.25 Å.
+
+    `trapping` switches each atom, and `shared` all of them together, on and off, with a mean time of 25 ps in each
+    state; `back-jumps` reverses 40 % of the jumps, which gives the correlation factor 0.43.
+    """
+    shape = rng, n_frames, n_atoms, timestep
+    if name == 'brownian':
+        return brownian(*shape, BENCHMARK_MODELS[name])
+    if name == 'back-jumps':
+        walk = back_jump_walk(*shape, 1.0, 3.0 * CUBIC, 0.4)
+    else:
+        rate = {
+            'fast': lambda: 1.0,
+            'slow': lambda: 0.03,
+            'trapping': lambda: on_off(*shape, 25.0),
+            'shared': lambda: on_off(rng, n_frames, 1, timestep, 25.0),
+        }[name]()
+        walk = lattice_walk(*shape, rate, 3.0 * CUBIC)
+    return walk + vibration(*shape)

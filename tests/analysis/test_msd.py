@@ -28,7 +28,7 @@ def test_long_run_equals_the_definition(rng):
 def test_chunks_of_atoms_add_up(rng, monkeypatch):
     positions = brownian(rng, 200, 7, 0.01, 1.0)
     whole = mean_squared_displacement(positions, 10.0, per_atom=True)
-    monkeypatch.setattr(msd_module, 'atoms_per_chunk', lambda n_frames: 3)
+    monkeypatch.setattr(msd_module, 'CHUNK_BYTES', 3 * 24 * 400)
     chunked = mean_squared_displacement(positions, 10.0, per_atom=True)
     np.testing.assert_allclose(chunked.msd_per_axis, whole.msd_per_axis, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(chunked.msd_per_atom, whole.msd_per_atom, rtol=1e-12, atol=1e-15)
@@ -64,7 +64,7 @@ def test_harmonic_oscillator_has_the_plateau_of_its_amplitude(rng):
     [
         (np.zeros((5, 3)), 1.0, None, r'positions must have shape \(n_frames, n_atoms, 3\), not \(5, 3\)'),
         (np.zeros((5, 0, 3)), 1.0, None, 'positions is empty'),
-        (np.full((5, 2, 3), np.nan), 1.0, None, 'positions contains values that are not finite'),
+        (np.full((5, 2, 3), np.nan), 1.0, None, 'positions contains values that are not finite: frame 0, atom 0'),
         (np.zeros((5, 2, 3)), 0.0, None, 'timestep_fs must be positive, not 0.0'),
         (np.zeros((5, 2, 3)), 1.0, 5, 'max_lag must lie within 0 and n_frames - 1 = 4, not 5'),
         (np.zeros((5, 2, 3)), 1.0, -1, 'max_lag must lie within 0 and n_frames - 1 = 4, not -1'),

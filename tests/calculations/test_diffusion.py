@@ -1,17 +1,12 @@
-"""From trajectories to D, and from D to the Arrhenius parameters."""
+"""From trajectories to D."""
 
 import numpy as np
 import pytest
 from aiida import orm
 
 from aiida_hdiff.calculations.diffusion import (
-    arrhenius_from_diffusivities,
     diffusivity_from_trajectory,
-    in_sphere_radius_A,
-    radial_distributions,
 )
-from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K
-from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.workflows.settings import DiffusionProtocols
 
 JUMP_A = 2.5
@@ -87,89 +82,3 @@ def test_too_few_hops_give_an_upper_bound(generate_trajectory):
     assert values['value_m2_s'] is None
     assert values['upper_bound_m2_s'] > 0
     assert values['reason']
-
-
-def test_radial_distributions_of_an_ideal_gas(generate_trajectory):
-    rng = np.random.default_rng(0)
-    positions = 7.04 * rng.random((400, 20, 3))
-    node = generate_trajectory(positions, numbers=[28] * 16 + [1] * 4, steps=np.arange(400) * 100)
-    settings = orm.Dict(DiffusionProtocols.get_protocol_settings('fast', {'analysis': {'rdf_bins': 30}}))
-    rdf = radial_distributions(node, settings)
-    assert set(rdf.get_arraynames()) == {
-        'r_A', 'g_Ni_Ni', 'g_Ni_H', 'g_H_H', 'coordination_Ni_Ni', 'coordination_Ni_H', 'coordination_H_H',
-    }  # fmt: skip
-    r = rdf.get_array('r_A')
-    assert len(r) == 30
-    assert r.max() < 3.52
-    far = r > 2.0
-    np.testing.assert_allclose(rdf.get_array('g_Ni_H')[far].mean(), 1.0, atol=0.03)
-    np.testing.assert_allclose(rdf.get_array('g_Ni_Ni')[far].mean(), 1.0, atol=0.03)
-    assert rdf.get_array('coordination_Ni_H')[-1] == pytest.approx(4 * 4 / 3 * np.pi * 3.52**3 / 7.04**3, rel=0.1)
-
-
-def test_one_hydrogen_has_no_pair_with_itself(generate_trajectory):
-    settings = orm.Dict(DiffusionProtocols.get_protocol_settings('fast'))
-    rdf = radial_distributions(generate_trajectory(steps=np.arange(20) * 100), settings)
-    assert not [name for name in rdf.get_arraynames() if 'H_H' in name]
-
-
-@pytest.mark.parametrize(
-    ('cell', 'radius'),
-    [
-        (np.diag([4.0, 5.0, 6.0]), 2.0),
-        ([[4.0, 0, 0], [2.0, 2 * np.sqrt(3), 0], [0, 0, 9.0]], np.sqrt(3)),
-        ([[0, 0, 6.0], [4.0, 0, 0], [0, 5.0, 0]], 2.0),
-    ],
-)
-def test_in_sphere_radius(cell, radius):
-    assert in_sphere_radius_A(cell) == pytest.approx(radius)
-
-
-def measured(kelvin, *, energy=0.44, prefactor=1.7e-6, status='resolved', factor=1.0):
-    value = factor * prefactor * np.exp(-energy / (BOLTZMANN_EV_PER_K * (kelvin + 2.0)))
-    resolved = status == 'resolved'
-    return DiffusivityData(
-        {
-            'temperature_K': kelvin,
-            'measured_temperature_K': kelvin + 2.0,
-            'temperature_error_K': 0.0,
-            'value_m2_s': value if resolved else None,
-            'std_error_m2_s': 0.05 * value if resolved else None,
-            'status': status,
-            'reason': None if resolved else '3 hops',
-            'n_hops': 100.0,
-            'upper_bound_m2_s': 2 * value,
-        }
-    )
-
-
-def test_arrhenius_at_the_measured_temperatures():
-    nodes = {f'eam_{t:g}K_0': measured(t) for t in (800.0, 900.0, 1050.0, 1200.0)}
-    fit = arrhenius_from_diffusivities(missing=orm.Dict({}), **nodes)
-    assert fit.activation_energy_eV == pytest.approx(0.44, abs=1e-6)
-    assert fit.prefactor_m2_s == pytest.approx(1.7e-6, rel=1e-4)
-    assert 0.005 < fit.activation_energy_error_eV < 0.05
-    assert fit['missing'] == []
-    assert fit['n_temperatures'] == 4
-    assert np.shape(fit['covariance']) == (2, 2)
-
-
-def test_arrhenius_names_what_it_leaves_out():
-    nodes = {
-        'eam_800K_0': measured(800.0),
-        'eam_900K_0': measured(900.0, status='not_resolved', factor=100.0),
-        'eam_1200K_0': measured(1200.0),
-    }
-    missing = orm.Dict({'eam_1400K_0': {'temperature_K': 1400.0, 'reason': 'exit code 412'}})
-    fit = arrhenius_from_diffusivities(missing=missing, **nodes)
-    assert fit.activation_energy_eV == pytest.approx(0.44, abs=1e-6)
-    assert fit['temperatures_K'] == [1202.0, 802.0]
-    assert fit['missing'] == [
-        {'label': 'eam_1400K_0', 'temperature_K': 1400.0, 'reason': 'exit code 412'},
-        {'label': 'eam_900K_0', 'temperature_K': 900.0, 'reason': '3 hops'},
-    ]
-
-
-def test_arrhenius_needs_two_temperatures():
-    with pytest.raises(ValueError, match=r'[Tt]wo'):
-        arrhenius_from_diffusivities(missing=orm.Dict({}), a=measured(800.0), b=measured(900.0, status='not_resolved'))

@@ -28,7 +28,7 @@ copyright = author
 version = release = __version__
 
 extensions = [
-    'myst_parser',
+    'myst_nb',
     'sphinx.ext.autodoc',
     'sphinx.ext.napoleon',
     'sphinx.ext.mathjax',
@@ -39,7 +39,8 @@ extensions = [
 ]
 myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath', 'fieldlist']
 myst_heading_anchors = 3
-source_suffix = {'.md': 'markdown'}
+source_suffix = {'.md': 'myst-nb', '.ipynb': 'myst-nb'}
+nb_execution_mode = 'off'  # the outputs are stored; tests/test_notebook.py runs the cells
 exclude_patterns = ['_build']
 copybutton_prompt_text = r'\$ |>>> '
 copybutton_prompt_is_regexp = True

@@ -81,6 +81,20 @@ class EinsteinSeries:
         return mean
 
 
+def averaged_frames(positions: NDArray[np.floating], n_together: int) -> FloatArray:
+    """Return positions averaged over n_together frames each, shape (n_frames // n_together, n_atoms, 3).
+
+    The mean squared displacement of the averages is that of the frames, smoothed over as many lags; of Brownian motion
+    it is lower by a constant.
+    """
+    n_frames = positions.shape[0] // n_together * n_together
+    means = positions[0:n_frames:n_together].astype(np.float64)
+    for offset in range(1, n_together):
+        means += positions[offset:n_frames:n_together]
+    means /= n_together
+    return means
+
+
 def einstein_series(
     positions: NDArray[np.floating], timestep_ps: float, windows: Sequence[LagWindow]
 ) -> dict[LagWindow, EinsteinSeries]:
@@ -136,14 +150,6 @@ def einstein_series(
                 own -= 2.0 * products.sum(axis=(1, 2))
                 per_atom[window][atoms] += own / (6.0 * slopes[window].shape[1])
     return {window: EinsteinSeries(window, slopes[window], per_atom[window]) for window in weights}
-
-
-def einstein_slopes(
-    positions: NDArray[np.floating], timestep_ps: float, windows: Sequence[LagWindow]
-) -> list[FloatArray]:
-    """Return the slopes of `einstein_series` in Å²/ps for each window, shape (3, n_frames - window.last)."""
-    series = einstein_series(positions, timestep_ps, windows)
-    return [series[window].slopes for window in windows]
 
 
 def _sum_over_origins(weights: FloatArray, n_origins: int) -> FloatArray:

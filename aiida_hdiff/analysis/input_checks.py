@@ -12,7 +12,7 @@ from aiida_hdiff.analysis._arrays import FloatArray, as_cells, as_positions, as_
 MIN_JUMP_A = 4.0
 """Longest way in Å that an atom may be displaced between two frames without any suspicion: longer than a hop."""
 
-CHUNK_POSITIONS = 2**15
+CHUNK_POSITIONS = 2**13
 """Number of positions that are looked at together."""
 
 
@@ -111,7 +111,7 @@ def check_unwrapped(positions: ArrayLike, cell: ArrayLike | None = None) -> None
     """
     trajectory = as_positions(positions)
     cells = None if cell is None else check_cells(cell, trajectory.shape[0])
-    if (trajectory.max(axis=0) - trajectory.min(axis=0)).max() < MIN_JUMP_A / np.sqrt(3.0):
+    if max((max(steps.max(), -steps.min()) for _, steps in _steps(trajectory)), default=0.0) < 0.5 * MIN_JUMP_A:
         return
     found = _first_jump(trajectory) if cells is None else _first_crossing(trajectory, cells)
     if found is not None:

@@ -113,7 +113,8 @@ def mean_squared_displacement(
         if per_atom_msd is not None:
             per_atom_msd[:, first : first + len(chunk)] = _msd_from_correlation(atom_power, atom_squares, last).T
     del buffer, chunk, axes, series
-    per_axis = _msd_from_correlation(power, squares, last).T / n_atoms
+    per_axis = _msd_from_correlation(power, squares, last).T
+    per_axis /= n_atoms
     return MSDResult(
         lag_times_ps=np.arange(last + 1) * timestep_ps,
         msd=per_axis.sum(axis=1),

@@ -52,7 +52,10 @@ def stage_settings(
 def stage_parameters(
     settings: orm.Dict, stage: orm.Str, temperature: orm.Float, seed: orm.Int, run: orm.Dict
 ) -> orm.Dict:
-    """Return the settings of one stage; ``run`` holds ``replica``, ``attempt`` and, if changed, ``timestep_fs`` and ``time_ps``."""
+    """Return the settings of one stage.
+
+    ``run`` holds ``replica``, ``attempt`` and, if changed, ``timestep_fs`` and ``time_ps``.
+    """
     return orm.Dict(stage_settings(settings.get_dict(), stage.value, temperature.value, seed.value, **run.get_dict()))
 
 

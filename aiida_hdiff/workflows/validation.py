@@ -128,7 +128,7 @@ def _analysis_error(analysis: Mapping[str, Any]) -> str | None:
             return f'`settings.analysis.{key}` is {analysis[key]!r}: give a number from {low:g} to {high:g}.'
     kinds = analysis['site_kinds']
     if kinds is not None and not (isinstance(kinds, list) and kinds and all(isinstance(kind, str) for kind in kinds)):
-        return f'`settings.analysis.site_kinds` is {kinds!r}: give null for all, or a list such as [octahedral, tetrahedral].'
+        return f'`settings.analysis.site_kinds` is {kinds!r}: give null for all, or a list such as [octahedral].'
     lags = analysis['van_hove_lags_ps']
     if not isinstance(lags, list) or not lags or not all(_is_number(lag) and lag > 0 for lag in lags):
         return f'`settings.analysis.van_hove_lags_ps` is {lags!r}: give a list of positive times in ps.'

@@ -296,3 +296,18 @@ def test_the_interval_of_few_hops_is_on_ln_d_and_covers(hops):
         lower, upper = lower + (truth < low), upper + (truth > high)
     # a binomial with n = 60 and p = 0.95 is below 0.86 in one of 500 cases
     assert covered / n >= 0.86, (covered, lower, upper)
+
+
+def test_averaging_dense_frames_leaves_d_as_it_is():
+    """Frames at 5 and at 50 fs of one path give the same D; a run of just ten windows is not refused for it."""
+    rng = np.random.default_rng(3)
+    steps = rng.normal(0.0, 0.05, (40_003, 6, 3))
+    path = np.cumsum(steps, axis=0) + rng.normal(0.0, 0.2, steps.shape)
+    dense = diffusion_coefficient(path, 5.0)
+    thin = diffusion_coefficient(path[::10], 50.0)
+    assert dense.window_ps == pytest.approx(thin.window_ps)
+    assert dense.value == pytest.approx(thin.value, abs=0.5 * thin.std_error)
+    assert dense.std_error == pytest.approx(thin.std_error, rel=0.3)
+    assert dense.n_hops == pytest.approx(6 * 6 * dense.value * 1e8 * 40_002 * 0.005 / 2.5**2)
+    assert diffusion_coefficient(path[:14_286], 7.0).n_blocks > 5
+    assert diffusion_coefficient(path, 5.0, window_ps=(2.0, 2.02)).window_ps == pytest.approx((2.0, 2.02))

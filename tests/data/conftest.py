@@ -8,7 +8,6 @@ def make_node(generate_potential, generate_state, generate_trajectory):
     """Give a factory of an unstored node of each type; equal calls give equal content."""
     from aiida_hdiff.data.arrhenius import ArrheniusData
     from aiida_hdiff.data.diffusivity import DiffusivityData
-
     from aiida_hdiff.data.literature import LiteratureData
     from aiida_hdiff.literature import load_literature
 

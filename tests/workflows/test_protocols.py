@@ -29,6 +29,7 @@ def test_builder_of_a_study(
     )
     values = serialize_builder(builder)
     assert values.pop('potentials').keys() == {'lj'}
+    assert values.pop('literature').keys() == builder.literature.keys()
     data_regression.check(values)
     assert settings_error(builder.settings.get_dict()) is None
 

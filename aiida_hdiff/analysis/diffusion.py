@@ -25,7 +25,6 @@ from aiida_hdiff.analysis.window import StartTest, window_in_frames
 from aiida_hdiff.common.rich import RichResult
 from aiida_hdiff.common.units import ANGSTROM2_PER_PS_IN_M2_PER_S
 
-
 FRAMES_PER_START = 40
 """Frames, or averages of frames, up to the start of the window."""
 

@@ -86,7 +86,7 @@ def arrhenius_curvature(
     Both alternatives are tested by the drop of chi2 against the straight line. For a quadratic term it is chi2
     distributed with one degree of freedom. For two lines that meet at an unknown break, the largest drop over all
     breaks from the second to the last but one temperature is not: its probability is bounded by the formula of
-    tubes, P = P(|z| > c) + (L / pi) exp(-c²/2), with L the length of the path of the normalised hinge function
+    tubes, P = P(abs(z) > c) + (L / pi) exp(-c²/2), with L the length of the path of the normalised hinge function
     (Davies, Biometrika 74, 33 (1987), doi:10.1093/biomet/74.1.33). The errors count as absolute unless the scatter
     around the alternative itself contradicts them (p < 0.2); then only the direction of the residuals is used,
     which for the quadratic term is the F test. A verdict needs p < 0.01; where both alternatives pass, the one with

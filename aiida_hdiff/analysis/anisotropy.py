@@ -89,11 +89,11 @@ def axial_diffusion(
     unit = ANGSTROM2_PER_PS_IN_M2_PER_S
     return AxialDiffusion(
         axial=axial.mean * unit,
-        axial_std_error=axial.std_error * unit,
+        axial_std_error=axial.one_sigma * unit,
         basal=basal.mean * unit,
-        basal_std_error=basal.std_error * unit,
+        basal_std_error=basal.one_sigma * unit,
         mean=mean.mean * unit,
-        mean_std_error=mean.std_error * unit,
+        mean_std_error=mean.one_sigma * unit,
         axis=direction / np.linalg.norm(direction),
     )
 

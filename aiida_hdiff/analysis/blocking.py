@@ -12,6 +12,9 @@ from aiida_hdiff.analysis._arrays import FloatArray, as_series
 MIN_BLOCKS = 12
 """Fewest blocks from which a blocking level may take its standard error."""
 
+ONE_SIGMA_PROBABILITY = 0.841344746
+"""Probability below one standard deviation above the mean of a normal distribution."""
+
 NEIGHBOUR_BLOCKS = (24, 40)
 """Fewest and most blocks for measuring the covariance of neighbouring blocks."""
 
@@ -34,6 +37,11 @@ class BlockedMean:
     std_error: float
     n_blocks: int
     degrees_of_freedom: float
+
+    @property
+    def one_sigma(self) -> float:
+        """Half of the 68.27 % interval of Student's t: the standard error with its own uncertainty counted."""
+        return self.student_t(ONE_SIGMA_PROBABILITY) * self.std_error
 
     def student_t(self, probability: float) -> float:
         """Return the quantile of Student's t for these degrees of freedom."""

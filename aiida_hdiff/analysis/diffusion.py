@@ -36,7 +36,8 @@ class DiffusionResult(RichResult):
     Attributes
     ----------
     value, std_error
-        D and its standard error in m²/s.
+        D and its standard error in m²/s, half of the 68.27 % interval of Student's t: a few blocks do not tell
+        the error exactly, and that is counted.
     interval
         95 % confidence interval of D in m²/s, from Student's t; nan below five hops.
     interval_kind
@@ -183,22 +184,22 @@ def diffusion_coefficient(
     walkers = walker_error(fit.per_atom, mean)
     hop = jump_length_A**2 / (6.0 * n_atoms * run_ps)
     n_hops = max(mean.mean, 0.0) / hop
-    std_error = max(mean.std_error, float(np.sqrt(n_hops)) * hop)
-    half_width = mean.student_t(0.975) * std_error
+    poisson = float(np.sqrt(n_hops)) * hop
+    half_width, half_width_90 = (mean.student_t(p) * max(mean.std_error, poisson) for p in (0.975, 0.95))
     interval, interval_kind = confidence_interval(mean.mean, half_width, n_hops)
     reason = too_few_data(mean.mean, half_width, n_hops) or curvature(pairs, series, mean.mean, timestep_ps)
     unit = ANGSTROM2_PER_PS_IN_M2_PER_S
     return DiffusionResult(
         value=mean.mean * unit,
-        std_error=std_error * unit,
+        std_error=max(mean.one_sigma, poisson) * unit,
         interval=(interval[0] * unit, interval[1] * unit),
         interval_kind=interval_kind,
         per_axis=np.array([axis.mean for axis in axes]) * unit,
-        per_axis_std_error=np.array([axis.std_error for axis in axes]) * unit,
+        per_axis_std_error=np.array([axis.one_sigma for axis in axes]) * unit,
         n_hops=n_hops,
         status='not_resolved' if reason else 'resolved',
         reason=reason,
-        upper_bound=max(mean.mean + mean.student_t(0.95) * std_error, hop * hops_upper_bound(n_hops)) * unit,
+        upper_bound=max(mean.mean + half_width_90, hop * hops_upper_bound(n_hops)) * unit,
         window_ps=(fit.window.first * timestep_ps, fit.window.last * timestep_ps),
         n_blocks=mean.n_blocks,
         degrees_of_freedom=mean.degrees_of_freedom,

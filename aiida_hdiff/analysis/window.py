@@ -153,7 +153,7 @@ def diffusion_by_window(
         start_ps=np.array([window.first for window in windows]) * timestep_ps,
         end_ps=np.array([window.last for window in windows]) * timestep_ps,
         value=np.array([mean.mean for mean in means]) * ANGSTROM2_PER_PS_IN_M2_PER_S,
-        std_error=np.array([mean.std_error for mean in means]) * ANGSTROM2_PER_PS_IN_M2_PER_S,
+        std_error=np.array([mean.one_sigma for mean in means]) * ANGSTROM2_PER_PS_IN_M2_PER_S,
     )
 
 

@@ -18,7 +18,7 @@ from aiida_hdiff.cli.lazy import LazyGroup
         'launch': ('aiida_hdiff.cli.launch:launch', 'Launch a study from a YAML file or flags.'),
         'status': ('aiida_hdiff.cli.status:status', 'Show the progress of a study, live.'),
         'show': ('aiida_hdiff.cli.inspect:show', 'Show the results of a study.'),
-        'report': ('aiida_hdiff.cli.inspect:report', 'Write the HTML report of a study.'),
+        'report': ('aiida_hdiff.cli.inspect:report', 'Write the interactive report of a study or an archive.'),
         'plot': ('aiida_hdiff.cli.inspect:plot', 'Write the figures of a study.'),
         'export': ('aiida_hdiff.cli.archive:export', 'Write a study with its whole history into an archive.'),
         'import': ('aiida_hdiff.cli.archive:import_', 'Import an archive.'),

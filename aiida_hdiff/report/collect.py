@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
+from aiida.common.links import LinkType
 
-from aiida_hdiff.literature import load_literature
+from aiida_hdiff.data.trajectory import read_run
+from aiida_hdiff.literature import LiteratureValue, load_literature
+from aiida_hdiff.report.collect_details import path_from_reader, run_details
+from aiida_hdiff.report.collect_provenance import study_provenance
 from aiida_hdiff.report.study import (
     MSDCurve,
     PotentialResult,
-    Provenance,
     RDFCurve,
     StageSeries,
     Study,
     TemperatureResult,
 )
+from aiida_hdiff.report.text import plural
 from aiida_hdiff.workflows.diffusion import run_label
 
 SERIES_POINTS = 400
@@ -46,13 +50,8 @@ def collect_study(node: orm.WorkChainNode) -> Study:
         demonstration_text=DEMONSTRATION_TEXT if demonstration else '',
         warnings=_warnings(node),
         potentials=potentials,
-        literature=tuple(value for value in load_literature(host) if value.isotope == 'H'),
-        provenance=Provenance(
-            workchain_uuid=node.uuid,
-            workchain_pk=node.pk,
-            node_counts=_node_counts(node),
-            software_versions=_versions(node),
-        ),
+        literature=_published(node, host),
+        provenance=study_provenance(node),
     )
 
 
@@ -88,8 +87,9 @@ def _potential(node: orm.WorkChainNode, label: str, potential: Any) -> Potential
         for replica in range(node.inputs.replicas.value):
             run = runs.get(run_label(label, temperature, replica))
             temperatures.append(_temperature(float(temperature), replica, run))
-            if run is not None and run.is_finished_ok and replica == 0:
-                curves += _rdf(run.outputs.rdf, float(temperature))
+            outputs = {} if run is None else _outputs(run)
+            if 'rdf' in outputs and replica == 0:
+                curves += _rdf(outputs['rdf'], float(temperature))
     fit = _arrhenius(node, label)
     return PotentialResult(
         label=potential.label or label,
@@ -119,11 +119,41 @@ def _arrhenius(node: orm.WorkChainNode, label: str) -> dict[str, Any]:
         'dof': fit['degrees_of_freedom'],
         'inflated': fit['inflated'],
         'missing': tuple((entry['temperature_K'], entry['reason']) for entry in fit['missing']),
+        'remarks': _remarks(node, label, fit.base.attributes.all),
     }
 
 
+def _remarks(node: orm.WorkChainNode, label: str, fit: dict[str, Any]) -> tuple[str, ...]:
+    """Return what the tests of a fit say: upper bounds used, curvature, agreement with the other potentials."""
+    remarks = []
+    used = sum(bool(bound.get('used')) for bound in fit.get('upper_bounds') or ())
+    if used:
+        remarks.append(f'{plural(used, "upper bound")} entered the fit as one-sided points')
+    if text := (fit.get('curvature') or {}).get('text'):
+        remarks.append(f'Curvature: {text}')
+    if 'arrhenius_comparison' in node.outputs:
+        comparison = node.outputs.arrhenius_comparison.get_dict()
+        if label in comparison.get('labels', ()):
+            remarks.append(f'One activation energy for all potentials: p = {comparison["energy_p"]:.2g}')
+    return tuple(remarks)
+
+
+def _published(node: orm.WorkChainNode, host: str) -> tuple[LiteratureValue, ...]:
+    """Return the published values that the study was compared with, or for older studies those of the package."""
+    if 'literature' in node.inputs:
+        values = [value.published for _, value in sorted(node.inputs.literature.items())]
+        return tuple(sorted(values, key=lambda value: not value.recommended))
+    return tuple(value for value in load_literature(host) if value.isotope == 'H')
+
+
+def _outputs(run: orm.WorkChainNode) -> dict[str, Any]:
+    """Return the outputs of a run by link label; a run that has not converged keeps them."""
+    return {link.link_label: link.node for link in run.base.links.get_outgoing(link_type=LinkType.RETURN).all()}
+
+
 def _temperature(temperature_K: float, replica: int, run: Any) -> TemperatureResult:
-    if run is None or not run.is_finished_ok:
+    outputs = {} if run is None else _outputs(run)
+    if 'diffusivity' not in outputs:
         reason = 'not run' if run is None else (run.exit_message or f'process {run.process_state.value}')
         return TemperatureResult(
             temperature_K=temperature_K,
@@ -132,16 +162,17 @@ def _temperature(temperature_K: float, replica: int, run: Any) -> TemperatureRes
             replica=replica,
             process_uuid=None if run is None else run.uuid,
         )
-    node, msd = run.outputs.diffusivity, run.outputs.msd
-    interval = node['interval_m2_s']
-    trajectory = run.outputs.trajectory
-    with trajectory.reader() as reader:
+    node, msd = outputs['diffusivity'].base.attributes.all, outputs['msd']
+    interval = node.get('interval_m2_s')
+    extensions = {name: node for name, node in outputs.items() if name.startswith('extensions__')}
+    with read_run(outputs['trajectory'], extensions) as reader:
         cell = reader.cells[0]
         series = _series(reader)
+        path = path_from_reader(reader)
     return TemperatureResult(
         temperature_K=temperature_K,
         status=node['status'],
-        reason=node['reason'],
+        reason=node['reason'] or ('' if run.is_finished_ok else run.exit_message or ''),
         measured_temperature_K=node['measured_temperature_K'],
         temperature_error_K=node['temperature_error_K'],
         value_m2_s=node['value_m2_s'],
@@ -155,10 +186,11 @@ def _temperature(temperature_K: float, replica: int, run: Any) -> TemperatureRes
         mean_volume_A3=float(np.linalg.det(cell)),
         lattice={name: float(length) for name, length in zip('abc', np.linalg.norm(cell, axis=1), strict=True)},
         replica=replica,
-        node_uuid=node.uuid,
+        node_uuid=outputs['diffusivity'].uuid,
         process_uuid=run.uuid,
         msd=MSDCurve(msd.get_array('lag_times_ps'), msd.get_array('msd_A2'), msd.get_array('msd_per_axis_A2')),
         series=(series,),
+        details=run_details(outputs, path),
     )
 
 
@@ -174,33 +206,15 @@ def _series(reader: Any) -> StageSeries:
 
 
 def _rdf(node: orm.ArrayData, temperature_K: float) -> list[RDFCurve]:
-    r = node.get_array('r_A')
-    names = sorted(name for name in node.get_arraynames() if name.startswith('g_'))
-    return [RDFCurve(name[2:].replace('_', '-'), r, node.get_array(name), temperature_K) for name in names]
-
-
-def _node_counts(node: orm.WorkChainNode) -> dict[str, int]:
-    from aiida.common.links import LinkType
-    from aiida.tools.graph.graph_traversers import traverse_graph
-
-    forward = [LinkType.CALL_CALC, LinkType.CALL_WORK, LinkType.CREATE]
-    found = traverse_graph([int(node.pk or 0)], links_forward=forward)['nodes']
-    query = orm.QueryBuilder().append(orm.Node, filters={'id': {'in': list(found)}}, project='node_type')
-    return dict(sorted(Counter(kind.split('.')[-2] for (kind,) in query.iterall()).items()))
-
-
-def _versions(node: orm.WorkChainNode) -> dict[str, str]:
-    versions = dict(node.base.attributes.get('version', {}))
-    named = {'aiida-core': versions.get('core'), 'aiida-hdiff': versions.get('plugin')}
-    query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': node.pk}, tag='study')
-    query.append(orm.WorkChainNode, with_incoming='study', tag='run').append(
-        orm.WorkChainNode, with_incoming='run', tag='stage'
-    ).append(orm.CalcJobNode, with_incoming='stage', tag='job')
-    query.append(
-        orm.Dict, with_incoming='job', edge_filters={'label': 'results'},
-        project=['attributes.engine', 'attributes.engine_version'],
-    )  # fmt: skip
-    first = query.first()
-    if first:
-        named[str(first[0])] = first[1]
-    return {name: str(value) for name, value in named.items() if value}
+    arrays = {name: node.get_array(name) for name in node.get_arraynames()}
+    pairs = sorted(name.removeprefix('g_') for name in arrays if name.startswith('g_'))
+    return [
+        RDFCurve(
+            pair.replace('_', '-'),
+            arrays['r_A'],
+            arrays[f'g_{pair}'],
+            temperature_K,
+            arrays.get(f'coordination_{pair}'),
+        )
+        for pair in pairs
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiida_hdiff.literature import LiteratureValue
-from aiida_hdiff.report.study import PotentialResult
+from aiida_hdiff.report.study import PotentialResult, TemperatureResult
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,125 @@ def compare(potential: PotentialResult, values: Sequence[LiteratureValue]) -> tu
         In the order of the values; empty without a fit.
     """
     return tuple(_compare_one(potential, value) for value in values) if potential.has_fit else ()
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """D at one temperature beside a published law.
+
+    Attributes
+    ----------
+    temperature_K, measured_temperature_K : float
+        Requested temperature, and the mean measured one at which the law is evaluated, in K.
+    value_m2_s, published_m2_s : float
+        D, or the lowest upper bound, and the published coefficient in m²/s.
+    ratio : float
+        Their ratio.
+    distance_sigma : float or None
+        ``abs(ln ratio)`` in standard errors of ln D.
+    is_bound : bool
+        Whether only an upper bound is known.
+    extrapolated : bool
+        Whether the temperature lies outside the published range.
+    """
+
+    temperature_K: float
+    measured_temperature_K: float
+    value_m2_s: float
+    published_m2_s: float
+    ratio: float
+    distance_sigma: float | None
+    is_bound: bool
+    extrapolated: bool
+
+
+def deviations(potential: PotentialResult, value: LiteratureValue) -> tuple[Deviation, ...]:
+    """Compare D of one potential at every temperature with a published law.
+
+    Replicas are averaged in ln D with their errors as weights.
+
+    Parameters
+    ----------
+    potential : PotentialResult
+        The potential.
+    value : LiteratureValue
+        The published law, or a single point, which is compared where the temperature agrees within 1 %.
+
+    Returns
+    -------
+    tuple of Deviation
+        In the order of the temperatures; those without a value or a bound are left out.
+    """
+    found = []
+    for kelvin in sorted({item.temperature_K for item in potential.temperatures}):
+        runs = [item for item in potential.temperatures if item.temperature_K == kelvin]
+        resolved = [item for item in runs if item.status == 'resolved']
+        bounds = [item for item in runs if item.status == 'not_resolved' and 0.0 < _bound(item) < math.inf]
+        if not resolved and not bounds:
+            continue
+        one = _mean_deviation(resolved, value) if resolved else _bound_deviation(bounds, value)
+        if one is not None:
+            found.append(one)
+    return tuple(found)
+
+
+def _bound(item: TemperatureResult) -> float:
+    return item.upper_bound_m2_s if item.upper_bound_m2_s is not None else math.inf
+
+
+def _published_at(value: LiteratureValue, temperature_K: float) -> float | None:
+    if value.has_coefficient:
+        return value.coefficient(temperature_K)
+    near = value.point is not None and abs(temperature_K / value.point[0] - 1.0) < 0.01
+    return value.point[1] if near and value.point is not None else None
+
+
+def _mean_deviation(runs: list[TemperatureResult], value: LiteratureValue) -> Deviation | None:
+    """Return the mean ln ratio of the resolved runs at one temperature, each at its own measured temperature."""
+    logs, weights, temperatures = [], [], []
+    for item in runs:
+        published, d = _published_at(value, item.plot_temperature_K), item.value_m2_s or math.nan
+        if published is None:
+            return None
+        error = (item.std_error_m2_s or 0.0) / d
+        logs.append(math.log(d / published))
+        weights.append(1.0 / error**2 if error > 0.0 and math.isfinite(error) else 0.0)
+        temperatures.append(item.plot_temperature_K)
+    known = all(weight > 0.0 for weight in weights)
+    total = sum(weights) if known else float(len(runs))
+    mean = sum(log * (weight if known else 1.0) for log, weight in zip(logs, weights, strict=True)) / total
+    kelvin = sum(temperatures) / len(temperatures)
+    published = _published_at(value, kelvin)
+    if published is None:
+        return None
+    return Deviation(
+        temperature_K=runs[0].temperature_K,
+        measured_temperature_K=kelvin,
+        value_m2_s=published * math.exp(mean),
+        published_m2_s=published,
+        ratio=math.exp(mean),
+        distance_sigma=abs(mean) * math.sqrt(total) if known else None,
+        is_bound=False,
+        extrapolated=value.has_coefficient and not value.covers(kelvin),
+    )
+
+
+def _bound_deviation(runs: list[TemperatureResult], value: LiteratureValue) -> Deviation | None:
+    """Return the lowest upper bound at one temperature."""
+    lowest = min(runs, key=_bound)
+    published = _published_at(value, lowest.plot_temperature_K)
+    if published is None:
+        return None
+    return Deviation(
+        temperature_K=lowest.temperature_K,
+        measured_temperature_K=lowest.plot_temperature_K,
+        value_m2_s=_bound(lowest),
+        published_m2_s=published,
+        ratio=_bound(lowest) / published,
+        distance_sigma=None,
+        is_bound=True,
+        extrapolated=value.has_coefficient and not value.covers(lowest.plot_temperature_K),
+    )
 
 
 def _compare_one(potential: PotentialResult, value: LiteratureValue) -> Comparison:

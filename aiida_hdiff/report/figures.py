@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiida_hdiff.report.plots.arrhenius import arrhenius_figure
+from aiida_hdiff.report.plots.details import (
+    deviation_figure,
+    occupation_figure,
+    pairs_figure,
+    van_hove_figure,
+    window_figure,
+)
 from aiida_hdiff.report.plots.msd import msd_figure
 from aiida_hdiff.report.plots.rdf import rdf_figure
 from aiida_hdiff.report.plots.series import nve_figure
@@ -28,30 +36,47 @@ __all__ = [
 
 _METADATA: dict[str, dict[str, str | None]] = {
     'svg': {'Date': None, 'Creator': None},
+    'pdf': {'CreationDate': None, 'Creator': None, 'Producer': None},
     'png': {'Software': None},
 }
 
 
-def make_figures(study: Study) -> dict[str, Figure]:
+def make_figures(study: Study, names: Collection[str] | None = None) -> dict[str, Figure]:
     """Make every figure that the study has data for.
 
     Parameters
     ----------
     study : Study
         The study.
+    names : collection of str, optional
+        Which figures to make besides ``arrhenius``; by default all.
 
     Returns
     -------
     dict
-        Figures by name: ``arrhenius``, ``msd``, ``rdf``, ``nve``.
+        Figures by name: ``arrhenius``, ``deviation``, ``msd``, ``window``, ``rdf``, ``pairs``, ``van_hove``,
+        ``occupation``, ``nve``.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     """
+    makers = {
+        'deviation': deviation_figure,
+        'msd': msd_figure,
+        'window': window_figure,
+        'rdf': rdf_figure,
+        'pairs': pairs_figure,
+        'van_hove': van_hove_figure,
+        'occupation': occupation_figure,
+        'nve': nve_figure,
+    }
     figures = {'arrhenius': arrhenius_figure(study)}
-    for name, figure in (('msd', msd_figure(study)), ('rdf', rdf_figure(study)), ('nve', nve_figure(study))):
+    for name, make in makers.items():
+        if names is not None and name not in names:
+            continue
+        figure = make(study)
         if figure is not None:
             figures[name] = figure
     return figures
@@ -65,7 +90,7 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     figure : matplotlib.figure.Figure
         The figure.
     kind : str
-        ``png`` (200 dots per inch) or ``svg``.
+        ``png`` (200 dots per inch), ``svg`` or ``pdf``.
 
     Returns
     -------
@@ -79,7 +104,7 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
 
 
 def save_figures(study: Study, directory: Path | str) -> list[Path]:
-    """Write every figure as PNG and SVG.
+    """Write every figure as PDF, SVG and PNG.
 
     Parameters
     ----------

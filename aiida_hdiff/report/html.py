@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from aiida_hdiff import __version__
+from aiida_hdiff.report.citations import bibtex, study_citations
 from aiida_hdiff.report.compare import compare
 from aiida_hdiff.report.extras import require
 from aiida_hdiff.report.figures import figure_bytes, make_figures
-from aiida_hdiff.report.methods import METHODS, REFERENCES
+from aiida_hdiff.report.interactive import Panel, make_panels
+from aiida_hdiff.report.interactive.panel import run_name, runs
+from aiida_hdiff.report.methods import METHODS, methods_paragraph
+from aiida_hdiff.report.page_script import json_block, plotly_gzip_base64
+from aiida_hdiff.report.provenance_graph import graph_svg
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
 from aiida_hdiff.report.table import (
     coefficient_ratio_text,
@@ -18,6 +24,7 @@ from aiida_hdiff.report.table import (
     fit_notes,
     prefactor_factor,
     published_label,
+    site_rows,
 )
 from aiida_hdiff.report.text import MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
 
@@ -26,31 +33,27 @@ if TYPE_CHECKING:
 
 _TEMPLATE = 'report.html.j2'
 
-_CAPTIONS = {
-    'arrhenius': (
-        'Arrhenius plot. Error bars are standard errors, bands 95 % intervals of the fit, bars with an arrow '
-        'upper bounds. Published laws are solid inside their measured range and dashed outside.'
-    ),
-    'msd': (
-        'Mean squared displacement of hydrogen. D is fitted in the shaded window; the dashed line has the '
-        'slope of diffusion. Dotted curves are not resolved.'
-    ),
-    'rdf': 'Radial distribution functions: lost peaks of the host mean that it melted or transformed.',
-    'nve': (
-        'Temperature and total energy in the production runs: values (thin) and means over a twentieth of '
-        'the run (thick). Dashed lines are the requested temperatures; the slope of the energy is the drift.'
-    ),
-}
+_STATIC = {'arrhenius', 'msd', 'rdf', 'nve'}
+"""Figures that also stand in the page as pictures, for readers without JavaScript."""
+_MOTION = {'path', 'occupation', 'network', 'residence', 'rdf', 'pairs', 'van_hove'}
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure as the page shows it: data URI, text for those who do not see it, caption, width in pixels."""
+    """A figure as the page shows it: the panel, its data, and a picture for those without JavaScript."""
 
-    source: str
+    panel: Panel
+    data: str
+    picture: str
     alternative: str
-    caption: str
-    width: int
+
+    @property
+    def groups(self) -> list[tuple[str, list[tuple[int, str]]]]:
+        """The menu: groups of (number, label) of the variants."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for number, variant in enumerate(self.panel.variants):
+            found.setdefault(variant.group, []).append((number, variant.label))
+        return list(found.items())
 
 
 def render_html(study: Study) -> str:
@@ -69,9 +72,11 @@ def render_html(study: Study) -> str:
     Raises
     ------
     ImportError
-        If jinja2 or matplotlib is not installed.
+        If jinja2, matplotlib or plotly is not installed.
     """
     environment = _environment()
+    page_figures, citations = _page_figures(study), study_citations(study)
+    checks = [one for one in study.potentials if any(map(_has_checks, one.temperatures))]
     unresolved = [
         (potential, result)
         for potential in study.potentials
@@ -81,12 +86,22 @@ def render_html(study: Study) -> str:
     page: str = environment.get_template(_TEMPLATE).render(
         study=study,
         version=__version__,
-        figures=_page_figures(study),
+        figures=page_figures,
+        graphs=[(graph, graph_svg(graph)) for graph in study.provenance.graphs],
+        plotly=plotly_gzip_base64() if page_figures else '',
+        style=_template_text('report.css'),
+        script=_template_text('report.js'),
+        run_warnings=run_warnings(study),
+        paragraph=methods_paragraph(study),
+        bibtex=bibtex(citations, study.literature),
         unresolved=unresolved,
-        checks=[one for one in study.potentials if any(map(_has_checks, one.temperatures))],
+        site_rows=site_rows(study),
+        has_motion=bool(_MOTION & page_figures.keys()),
+        has_checks=bool(checks) or 'nve' in page_figures,
+        checks=checks,
         comparisons=[(one, compare(one, study.literature)) for one in study.potentials],
         methods=METHODS,
-        references=REFERENCES,
+        references=citations,
     )
     return page
 
@@ -123,18 +138,32 @@ def _has_checks(result: TemperatureResult) -> bool:
     return any(value is not None for value in values)
 
 
+def _template_text(name: str) -> str:
+    """Return a file that enters the page as it is."""
+    return resources.files('aiida_hdiff.report').joinpath('templates').joinpath(name).read_text(encoding='utf-8')
+
+
+def run_warnings(study: Study) -> list[tuple[str, str]]:
+    """Return the warnings of the single runs: (potential and temperature, warning)."""
+    return [
+        (f'{potential.label}, {run_name(potential, result)}', warning)
+        for potential, result in runs(study)
+        for warning in result.details.warnings
+    ]
+
+
 def _page_figures(study: Study) -> dict[str, PageFigure]:
-    """Return the figures as SVG data URIs."""
-    pages = {}
-    for name, figure in make_figures(study).items():
-        data = base64.b64encode(figure_bytes(figure, 'svg')).decode('ascii')
-        pages[name] = PageFigure(
-            source=f'data:image/svg+xml;base64,{data}',
+    """Return the figures with their data."""
+    pictures = make_figures(study, _STATIC)
+    return {
+        name: PageFigure(
+            panel=panel,
+            data=json_block([variant.figure for variant in panel.variants]),
+            picture=base64.b64encode(figure_bytes(pictures[name], 'svg')).decode('ascii') if name in pictures else '',
             alternative=_alternative(name, study),
-            caption=_CAPTIONS[name],
-            width=round(150 * figure.get_figwidth()),
         )
-    return pages
+        for name, panel in make_panels(study).items()
+    }
 
 
 def _alternative(name: str, study: Study) -> str:
@@ -143,12 +172,14 @@ def _alternative(name: str, study: Study) -> str:
         laws = '; '.join(_law(potential) for potential in study.potentials) or 'no results'
         return f'Arrhenius plot of the diffusion coefficient against the inverse temperature: {laws}.'
     labels = ', '.join(potential.label for potential in study.potentials)
-    if name == 'msd':
-        return f'Mean squared displacement of hydrogen against lag time on logarithmic axes for {labels}.'
-    if name == 'rdf':
-        pairs = ', '.join(dict.fromkeys(curve.pair for one in study.potentials for curve in one.rdf))
-        return f'Radial distribution functions of {pairs}.'
-    return f'Temperature and energy against time in the NVE runs for {labels}.'
+    subject = {
+        'msd': 'Mean squared displacement of hydrogen against lag time on logarithmic axes',
+        'rdf': 'Radial distribution functions',
+        'nve': 'Temperature and energy against time in the NVE runs',
+        'path': 'Three-dimensional view of the path of one hydrogen atom',
+        'network': 'Three-dimensional view of the sites and the jumps between them',
+    }.get(name, name.replace('_', ' ').capitalize())
+    return f'{subject} for {labels}.'
 
 
 def _law(potential: PotentialResult) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from aiida_hdiff import __version__
+from aiida_hdiff.report.citations import study_citations
+from aiida_hdiff.report.study import Study
+from aiida_hdiff.report.text import plural
+
 METHODS = (
     (
         'Simulation',
@@ -39,12 +44,72 @@ METHODS = (
         'hydrogen concentration.',
     ),
 )
-"""Headings and paragraphs; the numbers in brackets are places in `REFERENCES`, from 1."""
+"""Headings and paragraphs; the numbers in brackets are places in `METHOD_KEYS`, from 1."""
 
-REFERENCES: tuple[tuple[str, str | None], ...] = (
-    ('McCluskey, Coles and Morgan, J. Chem. Theory Comput. 21, 79 (2025)', '10.1021/acs.jctc.4c01249'),
-    ('Maginn et al., Living J. Comput. Mol. Sci. 1, 6324 (2019)', '10.33011/livecoms.1.1.6324'),
-    ('Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)', None),
-    ('He, Zhu, Epstein and Mo, npj Comput. Mater. 4, 18 (2018)', '10.1038/s41524-018-0074-y'),
-)
-"""Reference texts and DOIs."""
+
+def methods_paragraph(study: Study) -> str:
+    """Return a paragraph for the methods section of a paper, with the settings of this study.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+
+    Returns
+    -------
+    str
+        Plain text; references are given by the keys of the BibTeX entries, in brackets.
+    """
+    cited = {citation.key for citation in study_citations(study)}
+    atoms = ' and '.join(f'{count} {element}' for element, count in study.composition.items())
+    cell = f' in a periodic cell of {atoms} atoms' if atoms else ''
+    kinds = ', '.join(f'{one.label} ({one.architecture})' for one in study.potentials)
+    temperatures = sorted({item.temperature_K for one in study.potentials for item in one.temperatures})
+    replicas = max((one.n_replicas for one in study.potentials), default=1)
+    sentences = [
+        f'Diffusion of hydrogen in {study.host} was simulated by classical molecular dynamics{cell}'
+        + (f' with {_potentials(kinds, len(study.potentials))}' if kinds else '')
+        + f'{_cite(cited, "Deng2023", "Batatia2022")}.'
+    ]
+    if temperatures:
+        kelvin = ', '.join(f'{one:g}' for one in temperatures)
+        each = f' in {plural(replicas, "independent run")} each' if replicas > 1 else ''
+        sentences.append(f'Temperatures were {kelvin} K{each}.')
+    sentences.append(
+        'At each temperature an NpT run gave the mean volume, an NVT run at that volume a frame at the mean energy, '
+        'and an NVE run started from that frame the trajectory that was analysed.'
+    )
+    if study.settings:
+        listed = '; '.join(f'{name}: {value}' for name, value in study.settings.items())
+        sentences.append(f'Settings: {listed}.')
+    sentences += [
+        'The tracer diffusion coefficient D is a sixth of the slope of the mean squared displacement of hydrogen '
+        'relative to the host, averaged over all atoms and time origins [McCluskey2025, Maginn2019]; its standard '
+        'error comes from block averages of the series of slopes per time origin [Flyvbjerg1989], and runs with too '
+        'few hops give an upper bound only [He2018].',
+        'The activation energy and the prefactor were fitted to ln D against 1/kT at the measured mean '
+        'temperatures, weighted with the errors of D and of the temperature.',
+        _programs(study, cited),
+    ]
+    return ' '.join(sentences)
+
+
+def _potentials(names: str, count: int) -> str:
+    return f'the interatomic potential{"" if count == 1 else "s"} {names}'
+
+
+def _programs(study: Study, cited: set[str]) -> str:
+    versions = study.provenance.software_versions
+    engines = [f'{name} {version}' for name, version in versions.items() if not name.startswith('aiida')]
+    core = versions.get('aiida-core', '')
+    plugin = versions.get('aiida-hdiff', __version__)
+    ran = f' Forces and motion were computed by {", ".join(engines)}{_cite(cited, "Thompson2022", "Larsen2017")}.'
+    return (
+        f'All steps were run and recorded by aiida-hdiff {plugin} on AiiDA{" " + core if core else ""} '
+        f'[Huber2020, Uhrin2021], so that every number can be traced to its inputs.{ran if engines else ""}'
+    )
+
+
+def _cite(cited: set[str], *keys: str) -> str:
+    found = [key for key in keys if key in cited]
+    return f' [{", ".join(found)}]' if found else ''

@@ -7,30 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K
 from aiida_hdiff.literature import LiteratureValue
+from aiida_hdiff.report.details import FloatArray, ProvenanceGraph, RunDetails, store_arrays
 
-FloatArray = npt.NDArray[np.float64]
 Status = Literal['resolved', 'not_resolved', 'failed']
 Covariance = tuple[tuple[float, float], tuple[float, float]]
-
-
-def _store_arrays(instance: object, *names: str) -> None:
-    """Make the named fields float64 arrays of one common length."""
-    lengths = set()
-    for name in names:
-        value = getattr(instance, name)
-        if value is None:
-            continue
-        array = np.asarray(value, dtype=np.float64)
-        object.__setattr__(instance, name, array)
-        lengths.add(len(array))
-    if len(lengths) > 1:
-        msg = f'{type(instance).__name__}: {", ".join(names)} differ in length: {sorted(lengths)}'
-        raise ValueError(msg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +34,7 @@ class MSDCurve:
     msd_per_axis_A2: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        _store_arrays(self, 'lag_times_ps', 'msd_A2', 'msd_per_axis_A2')
+        store_arrays(self, 'lag_times_ps', 'msd_A2', 'msd_per_axis_A2')
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +49,18 @@ class RDFCurve:
         Distance in Å and the radial distribution function.
     temperature_K : float
         Requested temperature in K.
+    coordination : ndarray or None
+        Running coordination number: neighbours of the first kind's atom within each distance.
     """
 
     pair: str
     r_A: FloatArray
     g: FloatArray
     temperature_K: float
+    coordination: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        _store_arrays(self, 'r_A', 'g')
+        store_arrays(self, 'r_A', 'g', 'coordination')
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +83,7 @@ class StageSeries:
     energy_eV_per_atom: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        _store_arrays(self, 'times_ps', 'temperature_K', 'energy_eV_per_atom')
+        store_arrays(self, 'times_ps', 'temperature_K', 'energy_eV_per_atom')
 
 
 @dataclass(frozen=True)
@@ -143,6 +128,8 @@ class TemperatureResult:
         Mean squared displacement.
     series : tuple of StageSeries
         Temperature and energy against time.
+    details : RunDetails
+        Sites, pairs, windows and the rest of the analysis.
     """
 
     temperature_K: float
@@ -165,6 +152,7 @@ class TemperatureResult:
     process_uuid: str | None = None
     msd: MSDCurve | None = None
     series: tuple[StageSeries, ...] = ()
+    details: RunDetails = field(default_factory=RunDetails)
 
     def __post_init__(self) -> None:
         if self.status == 'resolved' and not (self.value_m2_s or 0.0) > 0.0:
@@ -207,6 +195,8 @@ class PotentialResult:
         Results, one per temperature and replica.
     rdf : tuple of RDFCurve
         Radial distribution functions.
+    remarks : tuple of str
+        What the tests of the fit say, for example of its curvature; sentences without a full stop.
     """
 
     label: str
@@ -225,6 +215,7 @@ class PotentialResult:
     missing: tuple[tuple[float, str], ...] = ()
     temperatures: tuple[TemperatureResult, ...] = ()
     rdf: tuple[RDFCurve, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def has_fit(self) -> bool:
@@ -279,12 +270,15 @@ class Provenance:
         Number of nodes in the graph by type.
     software_versions : dict
         Versions by name of the program.
+    graphs : tuple of ProvenanceGraph
+        How single numbers came to be.
     """
 
     workchain_uuid: str | None = None
     workchain_pk: int | None = None
     node_counts: Mapping[str, int] = field(default_factory=dict)
     software_versions: Mapping[str, str] = field(default_factory=dict)
+    graphs: tuple[ProvenanceGraph, ...] = ()
 
 
 @dataclass(frozen=True)

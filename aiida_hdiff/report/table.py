@@ -98,6 +98,43 @@ def fit_notes(potential: PotentialResult) -> list[str]:
     return notes
 
 
+def site_rows(study: Study) -> list[tuple[str, list[list[str]]]]:
+    """Return what is known of jumps and of collective diffusion, as text.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+
+    Returns
+    -------
+    list
+        Per potential its label and rows: run, jumps, mean length in Å, D of uncorrelated jumps in m²/s,
+        correlation factor, collective D in m²/s, Haven ratio.
+    """
+    found = []
+    for potential in study.potentials:
+        rows = []
+        for result in potential.temperatures:
+            sites, collective = result.details.sites, result.details.collective
+            if sites is None and collective is None:
+                continue
+            replica = f', replica {result.replica + 1}' if potential.n_replicas > 1 else ''
+            row = [f'{result.temperature_K:g} K{replica}', *[MISSING] * 6]
+            if sites is not None:
+                row[1] = MISSING if sites.n_jumps is None else str(sites.n_jumps)
+                row[2] = measurement(sites.mean_jump_length_A, None, 2)
+                row[3] = scientific(sites.jump_diffusivity_m2_s, sites.jump_diffusivity_std_error_m2_s)
+                row[4] = measurement(sites.correlation_factor, sites.correlation_factor_std_error, 2)
+            if collective is not None:
+                row[5] = scientific(collective.value_m2_s, collective.std_error_m2_s)
+                row[6] = measurement(collective.haven_ratio, collective.haven_ratio_std_error, 2)
+            rows.append(row)
+        if rows:
+            found.append((potential.label, rows))
+    return found
+
+
 def _fit_lines(potential: PotentialResult) -> list[str]:
     """Return Ea and D0 with the notes on the fit."""
     sentences = fit_notes(potential)

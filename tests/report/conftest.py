@@ -17,6 +17,7 @@ from aiida_hdiff.report.study import (
     Study,
     TemperatureResult,
 )
+from tests.report import synthetic
 
 NI_TEMPERATURES = (800.0, 900.0, 1050.0, 1200.0, 1400.0)
 
@@ -218,9 +219,95 @@ def empty():
     return Study(title='Nothing', label='nothing', system='H in Cu', host='Cu', literature=load_literature('Cu'))
 
 
+def replicated():
+    """Return a study with three replicas of one potential and one of another."""
+    return replace(
+        nickel(),
+        is_demonstration=False,
+        potentials=(nickel_potential(replicas=3), nickel_potential('Other EAM', seed=77)),
+    )
+
+
 @pytest.fixture
 def nickel_study():
     return nickel()
+
+
+def full():
+    """Return a study with every figure, of two potentials."""
+    study = nickel()
+    potentials = []
+    for label in ('EAM Angelo 1995', 'MACE student'):
+        potential = nickel_potential(label, seed=len(label), temperatures=(800.0, 1050.0, 1400.0))
+        results = tuple(
+            replace(item, details=synthetic.details(item.temperature_K, item.value_m2_s))
+            for item in potential.temperatures
+        )
+        rdf = tuple(replace(curve, coordination=np.cumsum(curve.g * curve.r_A**2) * 0.02) for curve in potential.rdf)
+        potentials.append(
+            replace(potential, temperatures=results, rdf=rdf, remarks=('No sign of curvature: p = 0.41',))
+        )
+    provenance = replace(study.provenance, graphs=(synthetic.graph(),))
+    return replace(study, potentials=tuple(potentials), provenance=provenance, is_demonstration=False)
+
+
+HOSTILE = '<script>alert(1)</script>'
+
+
+def hostile():
+    """Return the full study with a hostile text wherever a user can put one."""
+    study = full()
+    bad = f'{HOSTILE}<b>%{{x}}</b> $x$'
+    potentials = []
+    for number, potential in enumerate(study.potentials):
+        results = []
+        for item in potential.temperatures:
+            sites = replace(
+                item.details.sites,
+                kind_names=(bad, 'tetrahedral'),
+                occupation={bad: (0.9, 0.01), 'tetrahedral': (0.1, 0.01)},
+                residence_times_ps={bad: (2.0, 0.1)},
+                jump_rates_per_ps={f'{bad}-{bad}': (0.5, 0.1, 12)},
+            )
+            path = replace(item.details.path, host_symbols=(bad,) * len(item.details.path.host_symbols))
+            results.append(
+                replace(item, reason=bad, details=replace(item.details, sites=sites, path=path, warnings=(bad,)))
+            )
+        rdf = tuple(replace(curve, pair=bad) for curve in potential.rdf)
+        potentials.append(
+            replace(
+                potential,
+                label=f'{bad} {number}',
+                architecture=bad,
+                temperatures=tuple(results),
+                rdf=rdf,
+                remarks=(bad,),
+            )
+        )
+    nodes = tuple(replace(node, label=bad, note=bad) for node in synthetic.graph().nodes)
+    graph = replace(synthetic.graph(), title=bad, nodes=nodes)
+    return replace(
+        study,
+        title=HOSTILE,
+        system=bad,
+        host=bad,
+        protocol=bad,
+        warnings=(bad,),
+        settings={bad: bad},
+        potentials=tuple(potentials),
+        literature=tuple(replace(value, citation=bad, reference=bad, kind=bad, note=bad) for value in study.literature),
+        provenance=replace(study.provenance, graphs=(graph,), software_versions={bad: bad}),
+    )
+
+
+@pytest.fixture
+def full_study():
+    return full()
+
+
+@pytest.fixture
+def hostile_study():
+    return hostile()
 
 
 @pytest.fixture
@@ -230,11 +317,7 @@ def magnesium_study():
 
 @pytest.fixture
 def replica_study():
-    return replace(
-        nickel(),
-        is_demonstration=False,
-        potentials=(nickel_potential(replicas=3), nickel_potential('Other EAM', seed=77)),
-    )
+    return replicated()
 
 
 @pytest.fixture
@@ -242,9 +325,35 @@ def empty_study():
     return empty()
 
 
-@pytest.fixture(params=['nickel_study', 'magnesium_study', 'replica_study', 'empty_study'])
+STUDIES = {
+    'nickel': nickel,
+    'magnesium': magnesium,
+    'replicas': replicated,
+    'empty': empty,
+    'full': full,
+    'hostile': hostile,
+}
+
+
+@pytest.fixture(params=list(STUDIES))
 def any_study(request):
-    return request.getfixturevalue(request.param)
+    return STUDIES[request.param]()
+
+
+@pytest.fixture(scope='session')
+def page_of():
+    """Give a function that returns a study by name and its page, which is rendered once."""
+    from aiida_hdiff.report.html import render_html
+
+    made = {}
+
+    def page(name):
+        if name not in made:
+            study = STUDIES[name]()
+            made[name] = (study, render_html(study))
+        return made[name]
+
+    return page
 
 
 @pytest.fixture

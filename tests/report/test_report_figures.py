@@ -20,25 +20,36 @@ from aiida_hdiff.report.figures import (
 )
 
 
-def test_files_are_written_and_valid(any_study, tmp_path):
+def test_files_are_written_and_valid(full_study, tmp_path):
     from matplotlib.image import imread
 
-    paths = save_figures(any_study, tmp_path / 'new' / 'figures')
-    assert {path.suffix for path in paths} == {'.png', '.svg'}
+    first = full_study.potentials[0]
+    study = replace(full_study, potentials=(replace(first, temperatures=first.temperatures[:1]),))
+    paths = save_figures(study, tmp_path / 'new' / 'figures')
+    assert {path.suffix for path in paths} == {'.pdf', '.png', '.svg'}
     for path in paths:
         if path.suffix == '.svg':
             assert ElementTree.parse(path).getroot().tag.endswith('svg')
+        elif path.suffix == '.pdf':
+            assert path.read_bytes().startswith(b'%PDF')
         else:
             assert imread(path)[..., :3].std() > 0.02
 
 
 def test_files_are_the_same_twice(nickel_study, tmp_path):
+    nickel_study = replace(nickel_study, potentials=(replace(nickel_study.potentials[0], rdf=(), temperatures=()),))
     first, second = save_figures(nickel_study, tmp_path / 'a'), save_figures(nickel_study, tmp_path / 'b')
     assert [path.name for path in first] == [path.name for path in second]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
     svg = (tmp_path / 'a' / 'arrhenius.svg').read_text()
     assert '<dc:date>' not in svg
+
+
+def test_every_study_has_its_figures(any_study):
+    figures = make_figures(any_study)
+    assert 'arrhenius' in figures
+    assert all(figure.axes for figure in figures.values())
 
 
 def test_global_state_is_left_alone(nickel_study):
@@ -84,7 +95,7 @@ def test_missing_data_give_no_figure(nickel_study, empty_study):
     assert nve_figure(empty_study) is None
     bare = replace(nickel_study.potentials[0].temperatures[0], series=(), msd=None)
     study = replace(nickel_study, potentials=(replace(nickel_study.potentials[0], temperatures=(bare,), rdf=()),))
-    assert list(make_figures(study)) == ['arrhenius']
+    assert list(make_figures(study)) == ['arrhenius', 'deviation']
 
 
 def test_series_without_energy(nickel_study):

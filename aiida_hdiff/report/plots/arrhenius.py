@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aiida_hdiff.literature import LiteratureValue
+from aiida_hdiff.report.details import FloatArray
 from aiida_hdiff.report.extras import require
 from aiida_hdiff.report.plots.style import COLOURS, COLUMN_IN, INK, MARKERS, house_style, new_figure, plain
-from aiida_hdiff.report.study import FloatArray, PotentialResult, Study
+from aiida_hdiff.report.study import PotentialResult, Study
 from aiida_hdiff.report.text import measurement
 
 if TYPE_CHECKING:

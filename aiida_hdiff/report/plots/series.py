@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aiida_hdiff.report.details import FloatArray
 from aiida_hdiff.report.plots.style import (
     COLUMN_IN,
     house_style,
@@ -15,7 +16,7 @@ from aiida_hdiff.report.plots.style import (
     temperature_legend,
     thinned,
 )
-from aiida_hdiff.report.study import FloatArray, StageSeries, Study, TemperatureResult
+from aiida_hdiff.report.study import StageSeries, Study, TemperatureResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aiida_hdiff.report.details import FloatArray
 from aiida_hdiff.report.extras import require
-from aiida_hdiff.report.study import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +52,7 @@ _RC: dict[str, Any] = {
     'figure.constrained_layout.use': True,
     'savefig.dpi': 200,
     'svg.fonttype': 'path',
+    'pdf.fonttype': 42,
     'svg.hashsalt': 'aiida-hdiff',
     'axes.formatter.use_mathtext': True,
 }

@@ -237,6 +237,7 @@ def other_profile(tmp_path):
     return run
 
 
+@pytest.mark.integration
 def test_corrupt_and_read_only_profile(other_profile, tmp_path):
     """A damaged database is named with the remedy; an archive as a profile can be read, and nothing is submitted."""
     study = tmp_path / 'study.yaml'

@@ -31,6 +31,7 @@ def replica(value, error, *, n_hops=100.0, length=100.0, **changes):
             'warnings': [],
             'n_hops': n_hops,
             'n_blocks': 20,
+            'upper_bound_m2_s': 2 * value,
             'n_hydrogen': 4,
             'n_host': 108,
             'window_ps': [2.0, 4.0],

@@ -21,6 +21,7 @@ def nodes(run_outside, tmp_path_factory):
     return lambda: json.loads(run_outside(path.stem, PYTHONPATH=str(path.parent)).splitlines()[-1])
 
 
+@pytest.mark.integration
 def test_doing_it_again_changes_nothing(run_outside, nodes):
     output = run_outside('aiida_hdiff.cli', 'potential', 'list', code=1)
     assert 'no AiiDA profile can be loaded' in output

@@ -88,6 +88,7 @@ def test_nose_hoover_chain_is_that_of_ase():
     compare(state, atoms)
 
 
+@pytest.mark.integration
 def test_full_barostat_is_that_of_ase():
     """With the degrees of freedom of ours, ASE counts 3N for the atoms and 9 for the cell, of which 3 rotate it."""
     chain = pytest.importorskip('ase.md.nose_hoover_chain')
@@ -112,6 +113,7 @@ def test_full_barostat_is_that_of_ase():
     compare(state, atoms)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize('thermostat', ['langevin', 'nose_hoover'])
 def test_mean_temperature(thermostat):
     """There are 21 degrees of freedom; a thermostat that counted 24 would give 686 K."""
@@ -132,6 +134,7 @@ def test_mean_temperature(thermostat):
     assert (state.inertia * state.velocities).sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-10)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize('thermostat', ['langevin', 'nose_hoover'])
 def test_isotropic_volume_is_that_of_zero_pressure(thermostat):
     """At 50 K the lattice constant of EMT copper is its static one, 3.590 Å, plus an expansion below 0.01 Å."""
@@ -149,6 +152,7 @@ def test_isotropic_volume_is_that_of_zero_pressure(thermostat):
     assert state.cell == pytest.approx(state.cell[0, 0] * np.eye(3), abs=1e-9)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize('barostat', ['isotropic', 'fixed_shape', 'full'])
 def test_ideal_gas_at_constant_pressure(barostat):
     """The volume is Gamma distributed, V^(N-1) exp(-PV/kT): mean N kT/P, standard deviation √N kT/P."""

@@ -280,6 +280,7 @@ def test_unreadable_input(tmp_path, monkeypatch):
     assert main(['md', 'list.json']) == exit_codes.BAD_INPUT
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize('request_', [signal.SIGTERM, signal.SIGKILL])
 def test_killed_process(engine, tmp_path, request_):
     """A killed process loses nothing that a restart does not bring back."""

@@ -114,7 +114,7 @@ def arrhenius_curvature(
     if n_temperatures < 5:
         found = quadratic.p < LEVEL
         text = (
-            f'{"curved" if found else "no significant curvature"} (p = {quadratic.p:.2g}); '
+            f'{"curved" if found else "no curvature at the 1 % level"} (p = {quadratic.p:.2g}); '
             f'two regimes cannot be told from {n_temperatures} temperatures: give at least five'
         )
         verdict: Verdict = 'curved' if found else 'straight'
@@ -135,7 +135,7 @@ def arrhenius_curvature(
     elif quadratic.p < LEVEL:
         verdict, text = 'curved', f'curved without a clear break ({probabilities})'
     else:
-        verdict, text = 'straight', f'no significant curvature ({probabilities})'
+        verdict, text = 'straight', f'no curvature at the 1 % level ({probabilities})'
     return CurvatureResult(
         verdict, text, n_temperatures, quadratic.p, broken.p, quadratic.scaled, broken.scaled, regimes
     )

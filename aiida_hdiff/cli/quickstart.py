@@ -120,7 +120,7 @@ def _write(node: Any, output: Path) -> None:
     click.echo('\n' + results_table(study) + '\n')
     (output / 'results.json').write_text(json.dumps(results_json(study), indent=2) + '\n', encoding='utf-8')
     try:
-        save_figures(study, output / 'figures')
+        save_figures(study, output / 'figures', ('msd', 'rdf'))
         (output / 'report.html').write_text(render_html(study), encoding='utf-8')
     except ImportError as error:
         raise fail(f'{error} The results are in results.json and in study {node.pk}.') from error

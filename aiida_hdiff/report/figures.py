@@ -103,7 +103,7 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def save_figures(study: Study, directory: Path | str) -> list[Path]:
+def save_figures(study: Study, directory: Path | str, names: Collection[str] | None = None) -> list[Path]:
     """Write every figure as PDF, SVG and PNG.
 
     Parameters
@@ -112,6 +112,8 @@ def save_figures(study: Study, directory: Path | str) -> list[Path]:
         The study.
     directory : pathlib.Path or str
         Where to write; made if it does not exist.
+    names : collection of str, optional
+        Which figures besides the Arrhenius plot; by default all.
 
     Returns
     -------
@@ -126,7 +128,7 @@ def save_figures(study: Study, directory: Path | str) -> list[Path]:
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in make_figures(study).items():
+    for name, figure in make_figures(study, names).items():
         for kind in _METADATA:
             path = target / f'{name}.{kind}'
             path.write_bytes(figure_bytes(figure, kind))

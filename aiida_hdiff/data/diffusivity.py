@@ -8,7 +8,15 @@ from aiida import orm
 
 from aiida_hdiff.common.rich import html_table
 
-_REQUIRED = ('temperature_K', 'measured_temperature_K', 'value_m2_s', 'std_error_m2_s', 'status', 'n_hops')
+_REQUIRED = (
+    'temperature_K',
+    'measured_temperature_K',
+    'value_m2_s',
+    'std_error_m2_s',
+    'status',
+    'n_hops',
+    'upper_bound_m2_s',
+)
 
 
 class DiffusivityData(orm.Dict):

@@ -43,6 +43,7 @@ def diffusivity(positions, resolved=True):
         'std_error_m2_s': None,
         'status': 'not_resolved',
         'n_hops': 0.0,
+        'upper_bound_m2_s': 1e-12,
         'window_ps': list(WINDOW_PS),
     }
     if resolved:

@@ -20,6 +20,7 @@ from aiida_hdiff.report.figures import (
 )
 
 
+@pytest.mark.integration
 def test_files_are_written_and_valid(full_study, tmp_path):
     from matplotlib.image import imread
 
@@ -36,6 +37,7 @@ def test_files_are_written_and_valid(full_study, tmp_path):
             assert imread(path)[..., :3].std() > 0.02
 
 
+@pytest.mark.integration
 def test_files_are_the_same_twice(nickel_study, tmp_path):
     nickel_study = replace(nickel_study, potentials=(replace(nickel_study.potentials[0], rdf=(), temperatures=()),))
     first, second = save_figures(nickel_study, tmp_path / 'a'), save_figures(nickel_study, tmp_path / 'b')

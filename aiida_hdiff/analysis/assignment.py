@@ -56,10 +56,10 @@ class SiteLocator:
         """
         home = np.floor(points @ self._inverse)
         wrapped = points - home @ self.sites.cell
-        distances, found = self._tree.query(wrapped)
+        distances, found = map(np.asarray, self._tree.query(wrapped))
         while len(points) and distances.max() > self._images.margin_A:
             self._grow(2.0 * self._images.margin_A)
-            distances, found = self._tree.query(wrapped)
+            distances, found = map(np.asarray, self._tree.query(wrapped))
         return self._images.index[found], self._images.shifts[found] + home.astype(np.int64), distances
 
     def along_path(self, path: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:

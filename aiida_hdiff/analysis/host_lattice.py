@@ -117,8 +117,8 @@ def nearest_distances_A(points: FloatArray, cell: FloatArray) -> FloatArray:
     from scipy.spatial import cKDTree
 
     images = periodic_images(points, cell, float(np.linalg.norm(cell, axis=1).min()) * (1.0 + 1e-9))
-    distances: FloatArray = cKDTree(images.positions).query(images.positions[: len(points)], k=2)[0][:, 1]
-    return distances
+    distances = np.asarray(cKDTree(images.positions).query(images.positions[: len(points)], k=2)[0])
+    return distances[:, 1]
 
 
 def lattice_type(positions: ArrayLike, cell: ArrayLike) -> Lattice:
@@ -149,7 +149,7 @@ def lattice_type(positions: ArrayLike, cell: ArrayLike) -> Lattice:
     spacing = atomic_spacing_A(vectors, len(points))
     images = periodic_images(points.astype(np.float64), vectors, 2.5 * spacing)
     home = images.positions[: len(points)]
-    distances, index = cKDTree(images.positions).query(home, k=16)
+    distances, index = map(np.asarray, cKDTree(images.positions).query(home, k=16))
     ratio = {n: float(np.median(distances[:, n + 1] / distances[:, n])) for n in (12, 14)}
     n_neighbours = max(ratio, key=lambda n: ratio[n])
     if not SHELL_GAP < ratio[n_neighbours] < np.inf:

@@ -147,5 +147,5 @@ def _shell(points: FloatArray, cell: FloatArray) -> FloatArray:
 
     images = periodic_images(points, cell, 2.5 * atomic_spacing_A(cell, len(points)))
     home = images.positions[: len(points)]
-    distances: FloatArray = cKDTree(images.positions).query(home, k=SHELL_NEIGHBOURS + 1)[0][:, 1:]
-    return distances
+    distances = np.asarray(cKDTree(images.positions).query(home, k=SHELL_NEIGHBOURS + 1)[0])
+    return distances[:, 1:]

@@ -78,7 +78,7 @@ def _neighbour_distance(host_A: FloatArray, cell_A: FloatArray) -> float:
     """Return the mean distance in Å from a host atom to its nearest neighbour, images included."""
     ones = np.ones(3, dtype=np.int64)
     images = (host_A[None] + (_shifts(-ones, ones) @ cell_A)[:, None]).reshape(-1, 3)
-    distances, _ = cKDTree(images).query(host_A, k=2)
+    distances = np.asarray(cKDTree(images).query(host_A, k=2)[0])
     return float(distances[:, 1].mean())
 
 
@@ -96,7 +96,7 @@ def _images_near(
     positions, origin, distance = [], [], []
     for shift in _shifts(low, high):
         images = host_A + shift @ cell_A
-        nearest, _ = tree.query(images, distance_upper_bound=reach_A)
+        nearest = np.asarray(tree.query(images, distance_upper_bound=reach_A)[0])
         keep = np.nonzero(np.isfinite(nearest))[0]
         positions.append(images[keep])
         origin.append(keep)

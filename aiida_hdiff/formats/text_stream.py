@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import warnings
+import zlib
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,11 @@ from numpy.typing import NDArray
 
 BLOCK_BYTES = 2**22
 """Text that is held at once."""
+
+MAX_LINE_BYTES = 2**26
+"""Longest line that is accepted."""
+
+_PACKING_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class TruncatedError(ValueError):
@@ -45,9 +51,22 @@ class LineReader:
         self._stream.close()
 
     def next(self) -> bytes:
-        """Return the next line, empty at the end of the file."""
-        line = self._stream.readline()
+        """Return the next line, empty at the end of the file.
+
+        Raises
+        ------
+        TruncatedError
+            A packed file ends early.
+        ValueError
+            A packed file is damaged, or a line has no end.
+        """
+        try:
+            line = self._stream.readline(MAX_LINE_BYTES)
+        except _PACKING_ERRORS as error:
+            raise self._unpacking_error(error) from None
         self.line += bool(line)
+        if len(line) == MAX_LINE_BYTES:
+            raise self.error('a line has no end: the file is damaged')
         return line
 
     def need(self, count: int, frame: int) -> bytes:
@@ -57,8 +76,13 @@ class LineReader:
         ------
         TruncatedError
             The file ends before, or within the last of them.
+        ValueError
+            As `next`.
         """
-        lines = list(islice(self._stream, count))
+        try:
+            lines = list(islice(self._stream, count))
+        except _PACKING_ERRORS as error:
+            raise self._unpacking_error(error) from None
         self.line += len(lines)
         if len(lines) < count or (lines and not lines[-1].endswith(b'\n')):
             raise TruncatedError(
@@ -66,6 +90,13 @@ class LineReader:
                 f'frame {frame}: read it with allow_truncated=True to leave that frame out'
             )
         return b''.join(lines)
+
+    def _unpacking_error(self, error: Exception) -> ValueError:
+        if isinstance(error, EOFError):
+            return TruncatedError(
+                f'{self.name} is truncated: the packed file ends after line {self.line}: copy it again'
+            )
+        return ValueError(f'{self.name} cannot be unpacked: {error}: copy it again')
 
     def error(self, text: str) -> ValueError:
         """Return an error that names the file and the line read last."""

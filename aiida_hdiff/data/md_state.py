@@ -25,6 +25,7 @@ class MDState(orm.ArrayData):
         positions: ArrayLike,
         cell: ArrayLike,
         velocities: ArrayLike | None = None,
+        lattice_velocities: ArrayLike | None = None,
         step: int = 0,
         checkpoint: bytes | None = None,
         engine: str | None = None,
@@ -42,6 +43,9 @@ class MDState(orm.ArrayData):
             Cell vectors in rows (Å), shape (3, 3).
         velocities
             Å/fs, shape (n_atoms, 3).
+        lattice_velocities
+            Rates of change of the cell vectors, in rows (Å/fs), shape (3, 3); of engines that keep them apart from
+            their checkpoint.
         step
             Step of the stage at which the state was taken.
         checkpoint
@@ -55,6 +59,8 @@ class MDState(orm.ArrayData):
         self.set_array('cell', np.asarray(cell, dtype=np.float64))
         if velocities is not None:
             self.set_array('velocities', np.asarray(velocities, dtype=np.float64))
+        if lattice_velocities is not None:
+            self.set_array('lattice_velocities', np.asarray(lattice_velocities, dtype=np.float64))
         if checkpoint is not None:
             self.base.repository.put_object_from_filelike(io.BytesIO(checkpoint), self.CHECKPOINT_NAME)
         self.base.attributes.set('step', int(step))
@@ -76,6 +82,11 @@ class MDState(orm.ArrayData):
     def velocities(self) -> NDArray[np.float64] | None:
         """Velocities (Å/fs), shape (n_atoms, 3), or ``None``."""
         return self.get_array('velocities') if 'velocities' in self.get_arraynames() else None
+
+    @property
+    def lattice_velocities(self) -> NDArray[np.float64] | None:
+        """Rates of change of the cell vectors (Å/fs), shape (3, 3), or ``None``."""
+        return self.get_array('lattice_velocities') if 'lattice_velocities' in self.get_arraynames() else None
 
     @property
     def checkpoint(self) -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -14,8 +14,8 @@ from aiida.orm.nodes.caching import NodeCaching
 
 from aiida_hdiff.formats.eam import read_setfl
 
-ARCHITECTURES = ('lammps', 'chgnet', 'mace', 'emt', 'lennard_jones', 'eam')
-"""What computes the potential: a LAMMPS pair style, or an ASE calculator."""
+ARCHITECTURES = ('lammps', 'chgnet', 'mace', 'emt', 'lennard_jones', 'eam', 'vasp-mlff')
+"""What computes the potential: a LAMMPS pair style, an ASE calculator, or VASP."""
 
 PAIR_COEFF_TEMPLATES: dict[str, tuple[str, ...]] = {
     'eam/alloy': ('* * {file0} {elements}',),
@@ -35,14 +35,16 @@ class PotentialCaching(NodeCaching):
     def get_objects_to_hash(self) -> dict[str, Any]:
         """Return what identifies the potential."""
         attributes = dict(self._node.base.attributes.all)
+        attributes.pop('source', None)
         return {'sha256': attributes.pop('sha256', None), 'attributes': attributes}
 
 
 class PotentialData(orm.Data):
     """One potential with its identity; the path it came from is never kept.
 
-    Build it with :meth:`from_lammps`, :meth:`from_chgnet` or :meth:`from_file`, and store it by :meth:`get_or_create`.
-    Files of MACE and CHGNet are pickles: they are stored as bytes and opened only inside jobs.
+    Build it with :meth:`from_lammps`, :meth:`from_chgnet`, :meth:`from_vasp_mlff` or :meth:`from_file`, and store it by
+    :meth:`get_or_create`.
+    Files of MACE and CHGNet are pickles: they are stored as bytes and opened only inside jobs, after a scan.
     """
 
     _CLS_NODE_CACHING = PotentialCaching
@@ -222,12 +224,76 @@ class PotentialData(orm.Data):
         return node
 
     @classmethod
+    def from_vasp_mlff(
+        cls,
+        file: bytes | str | Path,
+        *,
+        elements: Sequence[str] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> PotentialData:
+        """Build from a ML_FF or ML_FFN file of VASP.
+
+        The elements, the version, whether it is a fast (refitted) force field and the cutoff are read from the header
+        that VASP writes since 6.4; older files need their elements given.
+
+        Parameters
+        ----------
+        file
+            Content or path.
+        elements
+            Symbols in the order of the file.
+        options
+            Settings to keep with the force field; they take precedence over the header.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing or empty, its header cannot be read, or the elements are unknown or contradictory.
+        """
+        from aiida_hdiff.formats.ml_ff import read_ml_ff_header
+
+        if not isinstance(file, bytes):
+            path = Path(file)
+            if not path.is_file():
+                raise ValueError(f'force field {path.name!r} does not exist: check its name.')
+            file = path.read_bytes()
+        if not file:
+            raise ValueError('the force field is empty: give the complete ML_FF or ML_FFN file.')
+        header = read_ml_ff_header(file)
+        known: dict[str, Any] = {}
+        cutoff_A = None
+        if header is not None:
+            found = list(header.types)
+            if elements is not None and found and list(elements) != found:
+                raise ValueError(
+                    f'`elements` is {", ".join(elements)}, but the force field is of {", ".join(found)}: leave '
+                    '`elements` out, or give the right file.'
+                )
+            elements = found or elements
+            cutoff_A = _force_field_cutoff_A(header.settings)
+            known = {'version': header.version, 'lfast': header.lfast, 'emulated': header.emulated}
+        if not elements:
+            raise ValueError(
+                'the force field has no header with its elements (VASP before 6.4): give `elements`.'
+            )
+        known = {key: value for key, value in known.items() if value is not None}
+        node = cls(
+            architecture='vasp-mlff',
+            elements=elements,
+            files=[file],
+            cutoff_A=cutoff_A,
+            options={**known, **(options or {})},
+        )
+        node.label = 'VASP force field'
+        return node
+
+    @classmethod
     def get_or_create(cls, node: PotentialData) -> PotentialData:
         """Return the stored potential equal to ``node``, or store ``node``."""
         query = orm.QueryBuilder().append(cls, filters={'attributes.sha256': node.sha256})
-        wanted = dict(node.base.attributes.all)
+        wanted = _identity(node)
         for (candidate,) in query.iterall():
-            if dict(candidate.base.attributes.all) == wanted:
+            if _identity(candidate) == wanted and candidate.content_sha256() == node.sha256:
                 return candidate
         return node.store()
 
@@ -268,6 +334,13 @@ class PotentialData(orm.Data):
         """SHA-256 over the SHA-256 digests of the files, in order."""
         return str(self.base.attributes.get('sha256'))
 
+    def content_sha256(self) -> str:
+        """Return what :attr:`sha256` is to be, from the files themselves."""
+        digest = hashlib.sha256()
+        for name in self.file_names:
+            digest.update(hashlib.sha256(self.base.repository.get_object_content(name, mode='rb')).digest())
+        return digest.hexdigest()
+
     @property
     def file_names(self) -> list[str]:
         """Names of the files in the repository of the node and in the folder of a job."""
@@ -289,6 +362,17 @@ class PotentialData(orm.Data):
     def missing_elements(self, symbols: Sequence[str]) -> list[str]:
         """Return the symbols that the potential does not cover."""
         return sorted(set(symbols) - set(self.elements))
+
+
+def _identity(node: PotentialData) -> dict[str, Any]:
+    return {key: value for key, value in node.base.attributes.all.items() if key != 'source'}
+
+
+def _force_field_cutoff_A(settings: Mapping[str, Any]) -> float | None:
+    """Return the longest cutoff (Å) in the header of a force field of VASP, or ``None``."""
+    found = [settings.get(key) for key in ('ML_RCUT1', 'ML_RCUT2')]
+    cutoffs = [float(value) for value in found if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    return max(cutoffs, default=None)
 
 
 _ELEMENTS_UP_TO_94 = (

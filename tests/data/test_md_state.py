@@ -28,6 +28,15 @@ def test_without_velocities_and_checkpoint(generate_state):
     assert not node.to_ase().has('momenta')
 
 
+def test_lattice_velocities():
+    plain = MDState(numbers=[1], positions=np.zeros((1, 3)), cell=np.eye(3))
+    assert plain.lattice_velocities is None
+    rates = 1e-5 * np.arange(9.0).reshape(3, 3)
+    node = MDState(numbers=[1], positions=np.zeros((1, 3)), cell=np.eye(3), lattice_velocities=rates).store()
+    np.testing.assert_array_equal(orm.load_node(node.pk).lattice_velocities, rates)
+    assert node.base.caching.get_hash() != plain.store().base.caching.get_hash()
+
+
 def test_the_engine_belongs_to_the_checkpoint():
     node = MDState(numbers=[1, 1], positions=np.zeros((2, 3)), cell=np.eye(3), engine='ase')
     assert node.engine is None

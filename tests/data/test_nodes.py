@@ -8,6 +8,8 @@ KINDS = {
     'potential': 'hdiff.potential',
     'state': 'hdiff.md_state',
     'trajectory': 'hdiff.trajectory',
+    'dataset': 'hdiff.dataset',
+    'configurations': 'hdiff.configurations',
     'diffusivity': 'hdiff.diffusivity',
     'arrhenius': 'hdiff.arrhenius',
     'literature': 'hdiff.literature',

@@ -210,3 +210,41 @@ def test_chgnet_weights_are_found_without_importing_the_package(monkeypatch, tmp
     assert 'chgnet' not in sys.modules or sys.modules['chgnet'] is not None
     with pytest.raises(ValueError, match=r"no weights named '9.9': choose one of 0.2.0, 0.3.0"):
         PotentialData.from_chgnet('9.9')
+
+
+def test_from_vasp_mlff(tmp_path):
+    from tests.vasp_fixtures import fake_force_field
+
+    content = fake_force_field(('Mg', 'H'))
+    node = PotentialData.from_vasp_mlff(content).store()
+    assert (node.architecture, node.elements, node.cutoff_A) == ('vasp-mlff', ['Mg', 'H'], 8.0)
+    assert node.options == {'version': '0.2.2', 'lfast': True, 'emulated': False}
+    assert node.base.repository.get_object_content('potential.0', mode='rb') == content
+    path = tmp_path / 'ML_FFN'
+    path.write_bytes(content)
+    assert PotentialData.get_or_create(PotentialData.from_vasp_mlff(path, elements=['Mg', 'H'])).pk == node.pk
+    emulated = PotentialData.from_vasp_mlff(fake_force_field(EMULATED=True), options={'training': 'x'})
+    assert emulated.options == {'version': '0.2.2', 'lfast': True, 'emulated': True, 'training': 'x'}
+
+
+def test_from_vasp_mlff_without_a_header():
+    node = PotentialData.from_vasp_mlff(b'\x00\x01' * 3000, elements=['Mg', 'H'])
+    assert (node.elements, node.options, node.cutoff_A) == (['Mg', 'H'], {}, None)
+
+
+@pytest.mark.parametrize(
+    ('content', 'elements', 'message'),
+    [
+        (b'', None, 'the force field is empty: give the complete ML_FF or ML_FFN file'),
+        (b'\x00\x01' * 3000, None, r'no header with its elements \(VASP before 6.4\): give `elements`'),
+        (b'ML_FF 0.2.2 binary {"types": [', None, 'cannot be read'),
+        (None, ['H', 'Mg'], '`elements` is H, Mg, but the force field is of Mg, H: leave `elements` out'),
+    ],
+)
+def test_force_fields_that_cannot_be_used(content, elements, message):
+    from tests.vasp_fixtures import fake_force_field
+
+    with pytest.raises(ValueError, match=message):
+        PotentialData.from_vasp_mlff(fake_force_field(('Mg', 'H')) if content is None else content, elements=elements)
+    with pytest.raises(ValueError, match="force field 'nowhere' does not exist: check its name"):
+        PotentialData.from_vasp_mlff('nowhere')

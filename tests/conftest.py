@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest_plugins = ['aiida.tools.pytest_fixtures']
+pytest_plugins = ['aiida.tools.pytest_fixtures', 'tests.vasp_fixtures']
 
 NI_H_FILE = 'NiAlH_jea.eam.alloy'
 PARAMETERS: dict[str, Any] = {
@@ -211,6 +211,58 @@ def generate_trajectory(write_trajectory):
     return factory
 
 
+def copper_frames(n_frames: int = 4, seed: int = 3) -> list[Any]:
+    """Return rattled copper with hydrogen, of one to four atoms of copper, as ASE structures."""
+    from ase.build import bulk
+
+    frames, rng = [], np.random.default_rng(seed)
+    for index in range(n_frames):
+        atoms = bulk('Cu', 'fcc', a=3.61, cubic=True)[: 1 + index % 4]
+        atoms.extend(nickel_hydride(1, 1)[-1:])
+        atoms.positions += rng.normal(0.0, 0.05, atoms.positions.shape)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture
+def generate_configurations():
+    """Give a factory of configurations of copper and hydrogen to be labelled."""
+
+    def factory(n_frames: int = 4, seed: int = 3) -> Any:
+        from aiida_hdiff.data.configurations import ConfigurationsData
+        from aiida_hdiff.formats.configurations import Configurations
+
+        images = copper_frames(n_frames, seed)
+        names = [f'md:{10 * index}' for index in range(n_frames)]
+        return ConfigurationsData(Configurations.from_ase(images, names, ['rattled'] * n_frames))
+
+    return factory
+
+
+@pytest.fixture
+def generate_dataset():
+    """Give a factory of data sets of copper and hydrogen with labels by EMT."""
+
+    def factory(n_frames: int = 4, seed: int = 3, reference: str = 'emt') -> Any:
+        from dataclasses import replace
+
+        from ase.calculators.emt import EMT
+
+        from aiida_hdiff.data.dataset import LabelledDataset
+        from aiida_hdiff.formats import LabelledFrame, LabelledFrames
+
+        frames = []
+        for index, atoms in enumerate(copper_frames(n_frames, seed)):
+            atoms.calc = EMT()
+            for label in ('potential_energy', 'forces', 'stress'):
+                getattr(atoms, f'get_{label}')()
+            frame = LabelledFrame.from_ase(atoms)
+            frames.append(replace(frame, origin=f'md:{10 * index}', reference=reference, config_type='rattled'))
+        return LabelledDataset(LabelledFrames.from_frames(frames))
+
+    return factory
+
+
 @pytest.fixture
 def generate_process(aiida_manager, aiida_profile):
     """Give a function that builds a process of an entry point without running it."""
@@ -279,7 +331,8 @@ def generate_calc_job_node(aiida_localhost):
         for key, value in (attributes or {}).items():
             node.base.attributes.set(key, value)
         for name, value in (inputs or {}).items():
-            node.base.links.add_incoming(value.store(), link_type=LinkType.INPUT_CALC, link_label=name)
+            stored = value if value.is_stored else value.store()
+            node.base.links.add_incoming(stored, link_type=LinkType.INPUT_CALC, link_label=name)
         if caller is not None:
             node.base.links.add_incoming(caller[0], link_type=LinkType.CALL_CALC, link_label=caller[1])
         node.set_process_label(entry_point)

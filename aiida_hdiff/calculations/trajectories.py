@@ -51,10 +51,12 @@ def mean_volume_state(trajectory: MDTrajectory, final_state: MDState, settings: 
 
 
 @calcfunction
-def mean_energy_state(trajectory: MDTrajectory, settings: orm.Dict) -> MDState:
+def mean_energy_state(trajectory: MDTrajectory, settings: orm.Dict, parameters: orm.Dict | None = None) -> MDState:
     """Return the frame of an NVT run whose total energy is nearest the mean, with its velocities scaled to the mean.
 
-    The mean is over the last `nvt.average_fraction` of the run. The centre of mass is at rest.
+    The mean is over the last `nvt.average_fraction` of the run. The centre of mass is at rest. With the `parameters` of
+    the stage, for an engine that stores no velocities, they are drawn from a Maxwell distribution with its seed: in
+    the canonical ensemble momenta do not depend on positions.
     """
     fraction = settings['nvt']['average_fraction']
     with trajectory.reader() as reader:
@@ -64,12 +66,20 @@ def mean_energy_state(trajectory: MDTrajectory, settings: orm.Dict) -> MDState:
         frame = mean_energy_frame(total, start=start)
         target = float(total[start:].mean())
         positions = reader.positions(frames=slice(frame, frame + 1))[0]
-        velocities = reader.velocities(frames=slice(frame, frame + 1))[0]
+        velocities = reader.velocities(frames=slice(frame, frame + 1))[0] if parameters is None else None
         cell, numbers = reader.cells[frame], reader.numbers
     from ase.data import atomic_masses
 
     masses = atomic_masses[numbers][:, None]
+    wanted = target - potential[frame]
+    if parameters is not None:
+        velocities = np.random.default_rng(parameters['seed']).standard_normal(positions.shape) / np.sqrt(masses)
+        # The thermostats of such engines move the centre of mass too, which is at rest here.
+        wanted *= 1.0 - 1.0 / len(numbers)
     velocities -= (masses * velocities).sum(axis=0) / masses.sum()
     energy = 0.5 * KINETIC_EV_PER_AMU_ANGSTROM2_PER_FS2 * float((masses * velocities**2).sum())
-    velocities *= np.sqrt((target - potential[frame]) / energy)
-    return MDState(numbers=numbers, positions=positions, velocities=velocities, cell=cell)
+    velocities *= np.sqrt(wanted / energy)
+    state = MDState(numbers=numbers, positions=positions, velocities=velocities, cell=cell)
+    if parameters is not None:
+        state.base.attributes.set('velocities_from', 'maxwell')
+    return state

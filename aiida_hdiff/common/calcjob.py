@@ -25,7 +25,13 @@ class HdiffProcessSpec(CalcJobProcessSpec):
 
 
 def set_default_options(spec: Any, parser_name: str, *, max_wallclock_seconds: int = 86400) -> None:
-    """Default to the parser, one process, one thread and a day of wall time."""
+    """Default to the parser, one process, one thread and a day of wall time; take the option `trusted_models`."""
+    spec.input(
+        'metadata.options.trusted_models',
+        valid_type=list,
+        required=False,
+        help='Keys of potentials to load although they could run code; they must be trusted in this profile, too.',
+    )
     options = spec.inputs['metadata']['options']
     options['parser_name'].default = parser_name
     options['resources'].default = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}

@@ -57,6 +57,7 @@ class MDParser(MDParserBase):
             not_a_number = 'not finite' in reason
             return (codes.ERROR_NOT_A_NUMBER if not_a_number else codes.ERROR_EXPLODED).format(reason=reason)
         named = {
+            engine.MODEL_REFUSED: codes.ERROR_MODEL_NOT_TRUSTED,
             engine.MISSING_PACKAGE: codes.ERROR_PACKAGE_MISSING,
             engine.MODEL_NOT_LOADED: codes.ERROR_POTENTIAL_REFUSED,
             engine.BAD_INPUT: codes.ERROR_ENGINE_FAILED,

@@ -40,9 +40,15 @@ class MDParserBase(Parser):
         return int(self.node.inputs.checkpoint.step) if 'checkpoint' in self.node.inputs else default
 
     def out_results(
-        self, engine: str, version: str | None, last_step: int, n_frames: int, steps_per_s: float | None
+        self,
+        engine: str,
+        version: str | None,
+        last_step: int,
+        n_frames: int,
+        steps_per_s: float | None,
+        **more: Any,
     ) -> None:
-        """Attach the summary of the run."""
+        """Attach the summary of the run, with what an engine adds to it."""
         steps = md_parameters(self.node.inputs).steps
         self.out(
             'results',
@@ -55,6 +61,7 @@ class MDParserBase(Parser):
                     'n_frames': n_frames,
                     'finished': last_step == steps,
                     'steps_per_s': steps_per_s,
+                    **more,
                 }
             ),
         )

@@ -16,10 +16,11 @@ from aiida_hdiff.common.throttle import ThrottledWorkChain
 from aiida_hdiff.data.arrhenius import ArrheniusData
 from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.literature import LiteratureData
+from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.literature import LiteratureValue, load_literature
 from aiida_hdiff.workflows.diffusivity import DiffusivityWorkChain
-from aiida_hdiff.workflows.md_stage import CODE_PLUGINS
+from aiida_hdiff.workflows.md_stage import CODE_PLUGINS, define_vasp_inputs, engine_name, job_plugin
 from aiida_hdiff.workflows.settings import DiffusionProtocols
 from aiida_hdiff.workflows.validation import (
     code_error,
@@ -27,6 +28,7 @@ from aiida_hdiff.workflows.validation import (
     settings_error,
     system_error,
     temperatures_error,
+    vasp_error,
 )
 
 LABEL = re.compile('[A-Za-z](_?[A-Za-z0-9])*')
@@ -46,7 +48,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         spec.input_namespace('potentials', valid_type=PotentialData, dynamic=True, help='Potentials by label.')
         spec.input_namespace(
             'codes', valid_type=orm.AbstractCode, dynamic=True,
-            help='Engines: `lammps` for LAMMPS pair styles, `engine` for the ASE calculators.',
+            help='Engines: `lammps` for LAMMPS pair styles, `engine` for the ASE calculators, `vasp`.',
         )  # fmt: skip
         spec.input(
             'temperatures', valid_type=orm.List, serializer=orm.to_aiida_type,
@@ -73,6 +75,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             'max_concurrent', valid_type=int, non_db=True, default=2, validator=_validate_positive,
             help='Diffusivities that run at a time.',
         )  # fmt: skip
+        define_vasp_inputs(spec)
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs.validator = cls._validate
         spec.outline(cls.submit_throttled, cls.fit, cls.compare, cls.results)
@@ -111,22 +114,26 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
                     f'the label {label!r} of a potential cannot be used: give letters, digits and single underscores '
                     f'between them, beginning with a letter, and not {" or ".join(RESERVED_LABELS)}.'
                 )
-            name = _engine_name(potential)
+            name = engine_name(potential)
             code = value.get('codes', {}).get(name)
             if code is None:
                 return f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
             if CODE_PLUGINS.get(code.default_calc_job_plugin) != name:
                 return (
                     f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give one whose default plugin is '
-                    f'{next(plugin for plugin, kind in CODE_PLUGINS.items() if kind == name)!r}.'
+                    f'{job_plugin(name)!r}.'
                 )
             error = code_error(code) or options_error(value.get('options') or {}, code)
+            error = error or trust_error(potential, value.get('options'))
             if error:
                 return error
         both = sorted(set(potentials) & set(value.get('literature', {})))
         if both:
             return f'{both[0]!r} is the label of a potential and of a published value: rename the potential.'
-        return system_error(value['structure'], potentials, value['settings'].get_dict())
+        settings, temperatures = value['settings'].get_dict(), value['temperatures'].get_list()
+        return system_error(value['structure'], potentials, settings) or next(
+            filter(None, (vasp_error(value, node, settings, temperatures[0]) for node in potentials.values())), None
+        )
 
     def _runs(self) -> dict[str, tuple[str, float, int]]:
         """Return potential, temperature and replica of every run by its call link label."""
@@ -153,7 +160,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         inputs: dict[str, Any] = {
             'structure': self.inputs.structure,
             'potential': potential,
-            'code': self.inputs.codes[_engine_name(potential)],
+            'code': self.inputs.codes[engine_name(potential)],
             'temperature': orm.Float(temperature),
             'settings': self.inputs.settings,
             'seed': self.inputs.seed,
@@ -162,6 +169,8 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         }
         if self.inputs.get('options', None):
             inputs['options'] = self.inputs.options
+        if engine_name(potential) == 'vasp':
+            inputs |= {name: self.inputs[name] for name in ('potcars', 'kpoints') if self.inputs.get(name, None)}
         return self.submit(DiffusivityWorkChain, **inputs)
 
     def fit(self) -> None:
@@ -240,6 +249,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         max_concurrent: int = 2,
         options: dict[str, Any] | None = None,
         literature: Sequence[LiteratureValue] | None = None,
+        potcars: Mapping[str, orm.Data] | None = None,
     ) -> Any:
         """Return a builder with the settings of a protocol.
 
@@ -250,7 +260,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         potentials
             Potentials by label.
         codes
-            Engines: ``lammps`` and ``engine``, as far as the potentials need them.
+            Engines: ``lammps``, ``engine`` and ``vasp``, as far as the potentials need them.
         temperatures_K
             At least two target temperatures (K).
         protocol, overrides
@@ -263,6 +273,8 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             ``metadata.options`` of the jobs.
         literature
             Published values to compare with; by default those of the package for H in the host.
+        potcars
+            POTCARs by kind of the structure, for force fields of VASP.
 
         Raises
         ------
@@ -286,6 +298,8 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         nodes = {value.key.replace('-', '_'): LiteratureData.get_or_create(value) for value in values}
         if nodes:
             builder.literature = nodes
+        if potcars:
+            builder.potcars = dict(potcars)
         return builder
 
 
@@ -300,10 +314,6 @@ def run_label(potential: str, temperature_K: float, replica: int) -> str:
     """Return the call link label of one run."""
     kelvin = f'{temperature_K:.12g}'.replace('.', 'p').replace('+', '')
     return f'{potential}_{kelvin}K_{replica}'
-
-
-def _engine_name(potential: PotentialData) -> str:
-    return 'lammps' if potential.architecture == 'lammps' else 'engine'
 
 
 def _validate_positive(value: Any, _port: Any) -> str | None:

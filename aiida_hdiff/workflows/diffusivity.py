@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
+from aiida.engine import ExitCode, ToContext, if_, while_
 
-from aiida_hdiff.analysis.planning import next_production_ps
 from aiida_hdiff.calculations.diffusion import diffusivity_from_trajectory
-from aiida_hdiff.calculations.replicas import combine_diffusivities
 from aiida_hdiff.calculations.sites import hydrogen_sites
 from aiida_hdiff.calculations.stages import check_nve, stage_parameters
 from aiida_hdiff.calculations.structure_analysis import (
@@ -20,20 +17,17 @@ from aiida_hdiff.calculations.structure_analysis import (
     radial_distributions,
 )
 from aiida_hdiff.calculations.trajectories import mean_energy_state, mean_volume_state
-from aiida_hdiff.common.protocols import merge
 from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.md_state import MDState
+from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.data.trajectory import MDTrajectory
-from aiida_hdiff.workflows.md_stage import MDStageWorkChain, engine_error
-from aiida_hdiff.workflows.settings import DiffusionProtocols
-from aiida_hdiff.workflows.validation import code_error, options_error, settings_error, system_error
-
-REPLICA_STRIDE = 1000
-"""Distance of the numbers of added replicas, so that they meet no replica of the study."""
+from aiida_hdiff.workflows.convergence import VASP_INPUTS, ConvergenceLoop
+from aiida_hdiff.workflows.md_stage import MDStageWorkChain, define_vasp_inputs, engine_error, engine_name
+from aiida_hdiff.workflows.validation import code_error, options_error, settings_error, system_error, vasp_error
 
 
-class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
+class DiffusivityWorkChain(ConvergenceLoop):
     """NpT → mean volume → NVT → mean-energy frame → NVE → mean squared displacement → D.
 
     An NVE run whose mean temperature is off is repeated once after another equilibration; one that drifts is repeated
@@ -62,6 +56,7 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             'replica', valid_type=orm.Int, serializer=orm.to_aiida_type, default=lambda: orm.Int(0),
             help='Number of the replica: runs that differ in it share no random numbers.',
         )  # fmt: skip
+        define_vasp_inputs(spec)
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs.validator = cls._validate
         spec.outline(
@@ -123,7 +118,9 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             engine_error(code, potential)
             or code_error(code)
             or options_error(value.get('options') or {}, code)
+            or trust_error(potential, value.get('options'))
             or system_error(value['structure'], {'potential': potential}, value['settings'].get_dict())
+            or vasp_error(value, potential, value['settings'].get_dict(), value['temperature'].value)
         )
 
     def setup(self) -> None:
@@ -171,8 +168,10 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         stage = self.ctx.stage
         if not stage.is_finished_ok:
             return self.exit_codes.ERROR_NVT_FAILED.format(message=stage.exit_message)
+        # VASP stores no velocities with its frames: they are drawn with the seed of the stage.
+        drawn = {'parameters': stage.inputs.parameters} if engine_name(self.inputs.potential) == 'vasp' else {}
         self.ctx.nve_start = mean_energy_state(
-            stage.outputs.trajectory, self.inputs.settings, metadata={'call_link_label': 'mean_energy'}
+            stage.outputs.trajectory, self.inputs.settings, **drawn, metadata={'call_link_label': 'mean_energy'}
         )
         return None
 
@@ -210,71 +209,6 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         self.ctx.production_ps = self.ctx.settings['nve']['time_ps']
         self._estimate()
 
-    def should_continue(self) -> bool:
-        """Whether the error of D is above its target and the budget allows more."""
-        target, budget_ps = (self.ctx.settings['convergence'][key] for key in ('relative_error', 'max_production_ps'))
-        self.ctx.next_production_ps = None
-        if target is not None and not self.ctx.stopped:
-            self.ctx.next_production_ps = next_production_ps(
-                self.ctx.production_ps, self.ctx.diffusivity.relative_error, target, budget_ps
-            )
-            if self.ctx.next_production_ps is not None and self.adds_replicas():
-                affordable = int(budget_ps / self.ctx.settings['nve']['time_ps'] + 1e-9)
-                if affordable <= len(self.ctx.replicas) + 1:
-                    self.ctx.next_production_ps = None
-        return self.ctx.next_production_ps is not None
-
-    def adds_replicas(self) -> bool:
-        """Whether more data come from further replicas rather than from a longer run."""
-        return bool(self.ctx.settings['convergence']['strategy'] == 'replicas')
-
-    def run_extension(self) -> ToContext:
-        """Continue the NVE run from its last state."""
-        self.report(f'{self.ctx.diffusivity}: extend from {self.ctx.production_ps:g} to {self._goal()}')
-        return ToContext(stage=self._submit_stage('nve', self.ctx.nve_start, time_ps=self.ctx.next_production_ps))
-
-    def inspect_extension(self) -> None:
-        """Take the extension in, unless it failed; then keep the estimate so far."""
-        stage = self.ctx.stage
-        if not stage.is_finished_ok:
-            self.ctx.stopped = f'the extension failed: {stage.exit_message or stage.process_state.value}'
-            return
-        extensions = {**self.ctx.extensions, f'extension_{len(self.ctx.extensions) + 1:03d}': stage.outputs.trajectory}
-        check = self._check(extensions)
-        if not check['drift_accepted']:
-            self.ctx.stopped = f'the energy of the extended run drifts by {check["drift_meV_per_atom_per_ns"]:.3g} '
-            self.ctx.stopped += 'meV/atom/ns.'
-            return
-        self.ctx.extensions, self.ctx.check, self.ctx.final_state = extensions, check, stage.outputs.final_state
-        self.ctx.production_ps = self.ctx.next_production_ps
-        self._estimate()
-
-    def run_replicas(self) -> ToContext:
-        """Run further replicas of the whole protocol, as many as the error seems to need."""
-        settings = self.ctx.settings
-        each_ps, limit = settings['nve']['time_ps'], settings['convergence']['replicas_at_once']
-        done = len(self.ctx.replicas) + 1
-        affordable = int(settings['convergence']['max_production_ps'] / each_ps + 1e-9) - done
-        needed = math.ceil((self.ctx.next_production_ps - self.ctx.production_ps) / each_ps - 1e-9)
-        count = max(1, min(needed, affordable, limit))
-        self.report(f'{self.ctx.diffusivity}: {count} more replica{"s" * (count > 1)}')
-        self.ctx.new_replicas = [f'replica_{done + index}' for index in range(count)]
-        return ToContext(**{label: self._submit_replica(label) for label in self.ctx.new_replicas})
-
-    def inspect_replicas(self) -> None:
-        """Combine D of all replicas; without the failed ones."""
-        new = [self.ctx[label] for label in self.ctx.new_replicas]
-        self.ctx.replicas = self.ctx.replicas + [node for node in new if node.is_finished_ok]
-        self.ctx.production_ps = self.ctx.settings['nve']['time_ps'] * (1 + len(self.ctx.replicas))
-        failed = [node for node in new if not node.is_finished_ok]
-        if failed:
-            reason = failed[0].exit_message or failed[0].process_state.value
-            self.ctx.stopped = f'{len(failed)} replicas failed, the first with: {reason}'
-        if self.ctx.replicas:
-            own = {f'replica_{self.inputs.replica.value:05d}': self.ctx.own_diffusivity}
-            own |= {f'replica_{n.inputs.replica.value:05d}': n.outputs.diffusivity for n in self.ctx.replicas}
-            self.ctx.diffusivity = combine_diffusivities(**own, metadata={'call_link_label': 'combine'})
-
     def results(self) -> ExitCode | None:
         """Analyse what else the run tells, and attach all outputs."""
         settings, trajectory, extensions = self.inputs.settings, self.ctx.trajectory, self.ctx.extensions
@@ -310,10 +244,6 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             reason=f'{found} after {self.ctx.production_ps:g} ps, the target {target:g}; {reason}'
         )
 
-    def _goal(self) -> str:
-        target = self.ctx.settings['convergence']['relative_error']
-        return f'{self.ctx.next_production_ps:.4g} ps for a relative error of {target:g}'
-
     def _check(self, extensions: Mapping[str, MDTrajectory]) -> orm.Dict:
         return check_nve(
             self.ctx.trajectory,
@@ -334,22 +264,6 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         )
         self.ctx.diffusivity = self.ctx.own_diffusivity = outputs['diffusivity']
         self.ctx.msd = outputs['msd']
-
-    def _submit_replica(self, label: str) -> orm.ProcessNode:
-        settings = merge(self.ctx.settings, {'convergence': {'relative_error': None}})
-        replica = self.inputs.replica.value + REPLICA_STRIDE * int(label.partition('_')[2])
-        names = ('structure', 'potential', 'code', 'temperature', 'seed', 'options')
-        inputs = {name: self.inputs[name] for name in names if self.inputs.get(name, None)}
-        return self.submit(
-            type(self),
-            **inputs,
-            replica=orm.Int(replica),
-            settings=orm.Dict(settings),
-            metadata={
-                'call_link_label': label,
-                'label': f'{label}, {self.inputs.temperature.value:g} K',
-            },
-        )
 
     def _submit_stage(self, stage: str, state: MDState | None, *, time_ps: float | None = None) -> orm.ProcessNode:
         """Submit a stage; with ``time_ps`` extend the last NVE run, whose attempt counts, to this length."""
@@ -382,8 +296,7 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
             inputs['state'] = state
         if time_ps is not None:
             inputs['checkpoint'] = self.ctx.final_state
-        if self.inputs.get('options', None):
-            inputs['options'] = self.inputs.options
+        inputs |= {name: self.inputs[name] for name in ('options', *VASP_INPUTS) if self.inputs.get(name, None)}
         return self.submit(MDStageWorkChain, **inputs)
 
     @classmethod
@@ -398,8 +311,9 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         overrides: Mapping[str, Any] | None = None,
         seed: int = 1,
         options: dict[str, Any] | None = None,
+        potcars: Mapping[str, orm.Data] | None = None,
     ) -> Any:
-        """Return a builder with the settings of a protocol.
+        """Return a builder with the settings of a protocol; a force field of VASP needs the POTCARs by kind.
 
         Raises
         ------
@@ -412,6 +326,8 @@ class DiffusivityWorkChain(DiffusionProtocols, WorkChain):
         builder.settings = orm.Dict(cls.get_protocol_settings(protocol, overrides))
         if options:
             builder.options = options
+        if potcars:
+            builder.potcars = dict(potcars)
         return builder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida import orm
@@ -11,13 +12,22 @@ from aiida.plugins import CalculationFactory
 
 from aiida_hdiff.calculations.md_job import validate_md_inputs
 from aiida_hdiff.calculations.trajectories import concatenate_trajectories
+from aiida_hdiff.common.calcjob import require_package
 from aiida_hdiff.common.restart import HdiffRestartWorkChain
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.data.trajectory import MDTrajectory
 from aiida_hdiff.engine.parameters import parameters_error
 
-CODE_PLUGINS = {'hdiff.lammps_md': 'lammps', 'hdiff.md': 'engine'}
+CODE_PLUGINS = {
+    'hdiff.lammps_md': 'lammps',
+    'hdiff.md': 'engine',
+    'hdiff.vasp_md': 'vasp',
+    'hdiff.vasp_mlff': 'vasp',
+    'vasp.vasp': 'vasp',
+}
+"""Engine of a code, by its default plugin; the first plugin of an engine is the job that a stage runs."""
+
 _SEGMENT_LIMIT = 200
 
 
@@ -43,12 +53,16 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             'checkpoint', valid_type=MDState, required=False,
             help='Final state of a shorter run of this stage: only the further steps are run and stored.',
         )  # fmt: skip
+        define_vasp_inputs(spec)
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs['max_iterations'].default = lambda: orm.Int(_SEGMENT_LIMIT)
         spec.inputs['clean_workdir'].default = lambda: orm.Bool(True)
         spec.inputs['clean_workdir'].help = 'Remove the work directories of the jobs if the stage succeeds.'
         spec.inputs.validator = lambda value, _: (
-            validate_md_inputs(value) or engine_error(value['code'], value['potential']) or _checkpoint_error(value)
+            validate_md_inputs(value)
+            or engine_error(value['code'], value['potential'])
+            or vasp_inputs_error(value, value['potential'], [value['parameters'].get_dict()])
+            or _checkpoint_error(value)
         )
         spec.outline(
             cls.setup,
@@ -67,15 +81,18 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         spec.exit_code(421, 'ERROR_UNKNOWN_STYLE', message='{message}')
         spec.exit_code(422, 'ERROR_POTENTIAL_REFUSED', message='{message}')
         spec.exit_code(423, 'ERROR_PACKAGE_MISSING', message='{message}')
+        spec.exit_code(424, 'ERROR_SPECIES_ORDER', message='{message}')
+        spec.exit_code(425, 'ERROR_KNOWN_BAD_VERSION', message='{message}')
+        spec.exit_code(426, 'ERROR_MODEL_NOT_TRUSTED', message='{message}')
 
     _process_class = CalcJob
 
     @property
     def process_class(self) -> Any:
-        """The calculation job of the engine that the code is set up for."""
+        """The calculation job of the engine that runs the potential."""
         if self.inputs is None or 'code' not in self.inputs:
             return super().process_class
-        return CalculationFactory(self.inputs.code.default_calc_job_plugin)
+        return CalculationFactory(job_plugin(engine_name(self.inputs.potential)))
 
     def setup(self) -> None:
         """Collect the inputs of the first job."""
@@ -84,12 +101,14 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         self.ctx.last_step = self.inputs.checkpoint.step if 'checkpoint' in self.inputs else 0
         names = ('code', 'structure', 'potential', 'parameters', 'state', 'checkpoint')
         self.ctx.inputs = AttributeDict({name: self.inputs[name] for name in names if name in self.inputs})
+        if engine_name(self.inputs.potential) == 'vasp':
+            self.ctx.inputs |= {name: self.inputs[name] for name in ('potcars', 'kpoints') if name in self.inputs}
         self.ctx.inputs.metadata = AttributeDict({'options': dict(self.inputs.get('options', None) or {})})
 
     @process_handler(priority=500, exit_codes=None)
     def handle_interrupted(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Continue from the checkpoint of a job that ran out of wall time or was killed (400, 401)."""
-        if node.exit_status not in (400, 401):
+        """Continue a job that ran out of wall time, was killed, or ran up to a stored frame only (400, 401, 404)."""
+        if node.exit_status not in (400, 401, 404):
             return None
         state = node.outputs.final_state
         if state.step <= self.ctx.last_step:
@@ -115,7 +134,7 @@ class MDStageWorkChain(HdiffRestartWorkChain):
 
     @process_handler(priority=400, exit_codes=None)
     def handle_failed_run(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """End with the exit code of a run that failed for good (410-423), keeping the offending frame."""
+        """End with the exit code of a run that failed for good (410-425), keeping the offending frame."""
         codes = {code.status: code for code in self.exit_codes.values() if 410 <= code.status < 430}
         if node.exit_status not in codes:
             return None
@@ -151,15 +170,64 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             super(BaseRestartWorkChain, self).on_terminated()
 
 
+def engine_name(potential: PotentialData) -> str:
+    """Return the engine that runs a potential: ``lammps``, ``vasp`` or ``engine``, which is `hdiff-engine`."""
+    return {'lammps': 'lammps', 'vasp-mlff': 'vasp'}.get(potential.architecture, 'engine')
+
+
+def job_plugin(engine: str) -> str:
+    """Return the entry point of the job of an engine."""
+    return next(plugin for plugin, name in CODE_PLUGINS.items() if name == engine)
+
+
 def engine_error(code: orm.AbstractCode, potential: PotentialData) -> str | None:
     """Return that an engine cannot run a potential, or ``None``."""
-    needed = 'hdiff.lammps_md' if potential.architecture == 'lammps' else 'hdiff.md'
-    if code.default_calc_job_plugin == needed:
+    engine = engine_name(potential)
+    needed = job_plugin(engine)
+    if CODE_PLUGINS.get(code.default_calc_job_plugin or '') == engine:
         return None
     return (
         f'`code` {code.label!r} is set up for {code.default_calc_job_plugin!r}, which cannot run a '
         f'{potential.architecture} potential: give a code whose default plugin is {needed!r}.'
     )
+
+
+def define_vasp_inputs(spec: Any) -> None:
+    """Declare what a force field of VASP needs beside it; other potentials do without."""
+    spec.input_namespace(
+        'potcars', valid_type=orm.Data, dynamic=True, required=False,
+        help='POTCARs by kind of `structure`, for a force field of VASP.',
+    )  # fmt: skip
+    spec.input(
+        'kpoints', valid_type=orm.KpointsData, required=False,
+        help='K-points that VASP reads and a force field does not use; the Γ point by default.',
+    )  # fmt: skip
+
+
+def vasp_inputs_error(
+    value: Mapping[str, Any], potential: PotentialData, stages: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """Return why VASP cannot run the stages of a potential, or ``None``; for another potential, what it does not take.
+
+    Parameters
+    ----------
+    value
+        Inputs with ``structure`` and, for VASP, ``potcars``.
+    potential
+        The potential.
+    stages
+        Settings of the stages, see `aiida_hdiff.engine.parameters.MDParameters`.
+    """
+    if engine_name(potential) != 'vasp':
+        return None
+    require_package('aiida_vasp', 'vasp')
+    from aiida_hdiff.calculations.vasp_md import vasp_stage_error
+
+    for stage in stages:
+        error = vasp_stage_error(value['structure'], potential, value.get('potcars') or {}, dict(stage))
+        if error:
+            return error
+    return None
 
 
 def _checkpoint_error(value: dict[str, Any]) -> str | None:

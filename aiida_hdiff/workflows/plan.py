@@ -23,8 +23,9 @@ BYTES_STORED = 7
 BYTES_TEMPORARY = 24
 SECONDS_PER_ATOM_STEP = {
     'lammps': 1.35e-6, 'chgnet': 1.3e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5, 'eam': 1e-5,
+    'vasp-mlff': 2e-4,
 }  # fmt: skip
-"""Rough cost of one atom for one step on one core, by architecture; EAM for LAMMPS."""
+"""Rough cost of one atom for one step on one core, by architecture; EAM for LAMMPS. That of VASP is a guess."""
 
 OVERHEAD_S = 5.0
 DEFAULT_JUMP_A = 2.5

@@ -63,8 +63,8 @@ def potential_from_spec(spec: Mapping[str, Any], folder: Path) -> PotentialData:
     ----------
     spec
         ``node`` (PK or UUID); or ``pair_style`` and ``files``, with ``pair_coeff``, ``elements`` and ``cutoff_A`` where
-        the file does not tell; or ``architecture: chgnet`` with ``model_name``; or ``architecture``, ``file`` and
-        ``elements``.
+        the file does not tell; or ``architecture: chgnet`` with ``model_name``; or ``architecture: vasp-mlff`` with
+        ``file``; or ``architecture``, ``file`` and ``elements``.
     folder
         Where relative paths start.
 
@@ -94,6 +94,8 @@ def potential_from_spec(spec: Mapping[str, Any], folder: Path) -> PotentialData:
             architecture='emt', elements=['Al', 'Cu', 'Ag', 'Au', 'Ni', 'Pd', 'Pt', 'H', 'C', 'N', 'O']
         )
         node.label = 'EMT'
+    elif spec.get('architecture') == 'vasp-mlff' and 'file' in spec:
+        node = PotentialData.from_vasp_mlff(find_potential_file(spec['file'], folder), elements=spec.get('elements'))
     elif 'architecture' in spec and 'file' in spec:
         node = PotentialData.from_file(
             find_potential_file(spec['file'], folder),

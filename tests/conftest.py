@@ -91,6 +91,7 @@ def generate_potential():
 
     def factory(kind: str = 'lammps', elements: tuple[str, ...] = ('Ni', 'H'), **kwargs: Any) -> Any:
         from aiida_hdiff.data.potential import PotentialData
+        from tests.model_files import genuine_model
 
         if kind == 'lammps':
             values = {
@@ -100,7 +101,8 @@ def generate_potential():
             }
             return PotentialData(architecture='lammps', elements=elements, **{**values, **kwargs})
         content = json.dumps({'epsilon_eV': 0.1, 'sigma_A': 1.5, 'cutoff_A': 3.4}).encode()
-        files = {'lennard_jones': [content], 'mace': [b'model'], 'chgnet': [b'model'], 'emt': []}[kind]
+        files = {'lennard_jones': [content], 'emt': []}.get(kind)
+        files = [genuine_model(kind)] if files is None else files
         values = {'files': files, 'cutoff_A': 3.4}
         return PotentialData(architecture=kind, elements=elements, **{**values, **kwargs})
 

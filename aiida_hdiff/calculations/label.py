@@ -19,7 +19,7 @@ from aiida_hdiff.calculations.model_safety import require_trust
 from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
 from aiida_hdiff.data.configurations import ConfigurationsData
 from aiida_hdiff.data.dataset import LabelledDataset
-from aiida_hdiff.data.model_trust import trust_error
+from aiida_hdiff.data.model_trust import calculator_error, trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.engine.label_settings import WITH_POTENTIAL, LabelSettings, label_settings_error
 from aiida_hdiff.formats.configurations import ARRAYS, structure_keys
@@ -94,6 +94,7 @@ class LabelCalculation(CalcJob):
         if 'settings' in value and 'frames' in value:
             settings = LabelSettings.from_dict(value['settings'].get_dict())
             error = potential_error(settings, value.get('potential'), value['frames'].elements)
+            error = error or calculator_error(settings.calculator)
             error = error or trust_error(value.get('potential'), (value.get('metadata') or {}).get('options'))
             error = error or _previous_error(settings, value)
             if error:

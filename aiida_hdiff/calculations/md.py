@@ -19,6 +19,7 @@ from aiida_hdiff.calculations.md_job import (
     start_arrays,
     validate_md_inputs,
 )
+from aiida_hdiff.calculations.model_safety import require_trust
 from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
 
 INPUT_FILE = 'md.json'
@@ -63,12 +64,14 @@ class MDCalculation(CalcJob):
         """Write the settings and the starting point."""
         options, potential = self.inputs.metadata.options, self.inputs.potential
         checkpoint = self.inputs.get('checkpoint', None)
+        trusted = {'trusted': True} if require_trust(potential, options) else {}
         settings = {
             'parameters': md_parameters(self.inputs).as_dict(),
             'potential': {
                 'architecture': potential.architecture,
                 'file': potential.file_names[0] if potential.file_names else None,
                 'options': potential.options,
+                **trusted,
             },
             'start': START_FILE,
             'checkpoint': None if checkpoint is None else START_CHECKPOINT_FILE,

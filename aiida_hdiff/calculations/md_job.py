@@ -8,6 +8,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_hdiff.data.md_state import MDState
+from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.data.trajectory import MDTrajectory
 from aiida_hdiff.engine.parameters import MDParameters, parameters_error
@@ -54,6 +55,7 @@ def define_md(spec: Any) -> None:
     spec.exit_code(421, 'ERROR_UNKNOWN_STYLE', message='This LAMMPS does not know the pair style: {reason}')
     spec.exit_code(422, 'ERROR_POTENTIAL_REFUSED', message='The potential cannot be loaded: {reason}')
     spec.exit_code(423, 'ERROR_PACKAGE_MISSING', message='A package is missing where the job ran: {reason}')
+    spec.exit_code(426, 'ERROR_MODEL_NOT_TRUSTED', message='The model file could run code: {reason}')
 
 
 def _validate_parameters(value: orm.Dict | None, _port: Any) -> str | None:
@@ -72,6 +74,9 @@ def validate_md_inputs(value: dict[str, Any]) -> str | None:
             f'`potential` covers {", ".join(potential.elements[:12])} but not {", ".join(missing)} of `structure` '
             f'({atoms.get_chemical_formula()}): give a potential of all its elements.'
         )
+    error = trust_error(potential, value.get('options') or (value.get('metadata') or {}).get('options'))
+    if error:
+        return f'`potential`: {error}'
     for name in ('state', 'checkpoint'):
         state = value.get(name)
         if state is not None and not np.array_equal(state.get_array('numbers'), atoms.numbers):

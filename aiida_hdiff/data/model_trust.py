@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.engine.label_settings import CALCULATORS
 from aiida_hdiff.engine.model_scan import PICKLED, scan_model
 
 OPTION = 'trusted_models'
@@ -20,6 +21,7 @@ OPTION = 'trusted_models'
 CODE_WORDS = ('python', 'mliappy', 'unified')
 """Words in the commands of a LAMMPS pair style with which it imports Python or opens a pickle."""
 _SETTING = 'hdiff|trusted_model|'
+_CALCULATOR = 'hdiff|trusted_calculator|'
 _SPECIAL = '\n\r\\&"\'$'
 
 
@@ -87,8 +89,7 @@ def trust_potential(potential: PotentialData, note: str = '') -> str:
         Why, or where it is from.
     """
     key = trust_key(potential)
-    value = json.dumps({'time': datetime.now(timezone.utc).isoformat(timespec='seconds'), 'note': note})
-    _storage().set_global_variable(_SETTING + key, value, description='Model file trusted by the user')
+    _record(_SETTING + key, note)
     return key
 
 
@@ -99,8 +100,38 @@ def revoke_trust(potential: PotentialData) -> None:
 
 def trust_record(potential: PotentialData) -> dict[str, str] | None:
     """Return when and why the user of this profile trusted a potential, or ``None``."""
+    return _recorded(_SETTING + trust_key(potential))
+
+
+def trust_calculator(calculator: str, note: str = '') -> None:
+    """Record in this profile that labelling jobs may import a calculator class, ``module:Class``."""
+    _record(_CALCULATOR + calculator, note)
+
+
+def calculator_error(calculator: str) -> str | None:
+    """Return why a labelling job must not import a calculator, or ``None``.
+
+    Parameters
+    ----------
+    calculator
+        Name of a known calculator, or ``module:Class``, which runs whatever code is there.
+    """
+    if calculator in CALCULATORS or _recorded(_CALCULATOR + calculator) is not None:
+        return None
+    return (
+        f'`settings.calculator` is {calculator!r}, and importing a class runs its code: if you want that, allow it '
+        f'in this profile with `aiida-hdiff potential trust-calculator {calculator}`.'
+    )
+
+
+def _record(key: str, note: str) -> None:
+    value = json.dumps({'time': datetime.now(timezone.utc).isoformat(timespec='seconds'), 'note': note})
+    _storage().set_global_variable(key, value, description='Trusted by the user of this profile')
+
+
+def _recorded(key: str) -> dict[str, str] | None:
     try:
-        value = _storage().get_global_variable(_SETTING + trust_key(potential))
+        value = _storage().get_global_variable(key)
     except (KeyError, NotImplementedError):
         return None
     return dict(json.loads(value)) if isinstance(value, str) else None
@@ -112,8 +143,20 @@ def _storage() -> Any:
     return get_manager().get_profile_storage()
 
 
-def trusted_options(potentials: Sequence[PotentialData]) -> dict[str, list[str]]:
-    """Return the options of jobs that may load those of the potentials that need trust and have it in this profile."""
+def trusted_options(potentials: Iterable[PotentialData], *, trust: bool = False) -> dict[str, list[str]]:
+    """Return the options of jobs that may load those of the potentials that need trust and have it in this profile.
+
+    Parameters
+    ----------
+    potentials
+        What the jobs use.
+    trust
+        The user vouches for all of them: record it for those that need it.
+    """
+    potentials = list(potentials)
+    for one in potentials if trust else ():
+        if code_in_potential(one):
+            trust_potential(one)
     keys = [trust_key(one) for one in potentials if code_in_potential(one) and trust_record(one)]
     return {OPTION: sorted(set(keys))} if keys else {}
 
@@ -139,11 +182,9 @@ def trust_error(potential: PotentialData | None, options: Mapping[str, Any] | No
     key = trust_key(potential)
     if key in ((options or {}).get(OPTION) or ()):
         return (
-            f'{found} The option `{OPTION}` names it, but nobody has trusted it in this profile: trust given elsewhere, '
-            'as in an archive, does not count.'
+            f'{found} The option `{OPTION}` names it, but nobody has trusted it in this profile: trust given '
+            'elsewhere, as in an archive, does not count.'
         )
     if trust_record(potential) is not None:
-        return (
-            f'{found} It is trusted in this profile, but the job does not say so: set the option `{OPTION}: [{key}]`.'
-        )
+        return f'{found} It is trusted in this profile, but not by the job: give `options.{OPTION}: [{key}]`.'
     return found

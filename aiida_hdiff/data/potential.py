@@ -273,9 +273,7 @@ class PotentialData(orm.Data):
             cutoff_A = _force_field_cutoff_A(header.settings)
             known = {'version': header.version, 'lfast': header.lfast, 'emulated': header.emulated}
         if not elements:
-            raise ValueError(
-                'the force field has no header with its elements (VASP before 6.4): give `elements`.'
-            )
+            raise ValueError('the force field has no header with its elements (VASP before 6.4): give `elements`.')
         known = {key: value for key, value in known.items() if value is not None}
         node = cls(
             architecture='vasp-mlff',

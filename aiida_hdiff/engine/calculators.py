@@ -9,7 +9,10 @@ from typing import Any
 
 from aiida_hdiff.engine.exit_codes import BAD_INPUT, MISSING_PACKAGE, MODEL_NOT_LOADED, EngineError
 from aiida_hdiff.engine.md_input import Potential
+from aiida_hdiff.engine.model_load import load_checkpoint, load_mace_model, require_safe_model
+from aiida_hdiff.engine.model_scan import PICKLED
 
+_OLD_BIAS = 'atom_conv_layers.0.mlp_out.layers.1.bias'
 LENNARD_JONES_KEYS = ('epsilon_eV', 'sigma_A', 'cutoff_A')
 
 
@@ -48,7 +51,10 @@ def _chgnet(potential: Potential, with_stress: bool) -> Any:
         name = potential.options.get('model_name', '0.3.0')
         model = CHGNet.load(model_name=name, use_device=device, verbose=False)
     else:
-        model = CHGNet.from_file(str(_file(potential)))
+        content = load_checkpoint(_file(potential), trusted=potential.trusted)['model']
+        # The weights of 0.2.0 were made before their arguments told of this bias.
+        biased = {} if 'mlp_out_bias' in content['model_args'] else {'mlp_out_bias': _OLD_BIAS in content['state_dict']}
+        model = CHGNet.from_dict(content, **biased)
 
     class ForcesCalculator(CHGNetCalculator):  # type: ignore[misc]
         """CHGNet without magnetic moments; the stress, a second gradient, only where it is needed."""
@@ -63,10 +69,11 @@ def _chgnet(potential: Potential, with_stress: bool) -> Any:
 def _mace(potential: Potential, with_stress: bool) -> Any:
     from mace.calculators import MACECalculator
 
+    device = potential.options.get('device', 'cpu')
     head = {'head': potential.options['head']} if 'head' in potential.options else {}
     return MACECalculator(
-        model_paths=str(_file(potential)),
-        device=potential.options.get('device', 'cpu'),
+        models=load_mace_model(_file(potential), device=device, trusted=potential.trusted),
+        device=device,
         default_dtype=potential.options.get('dtype', 'float64'),
         **head,
     )
@@ -108,7 +115,8 @@ def build_calculator(potential: Potential, *, with_stress: bool, threads: int) -
     Raises
     ------
     EngineError
-        If the architecture or an option is unknown, its package is missing, or the model cannot be read.
+        If the architecture or an option is unknown, its package is missing, the model cannot be read, or its file has
+        in it what could run code.
     """
     name = potential.architecture
     if name not in ARCHITECTURES:
@@ -120,6 +128,8 @@ def build_calculator(potential: Potential, *, with_stress: bool, threads: int) -
         known = ', '.join(options) or 'none'
         raise EngineError(BAD_INPUT, f'{name} has no option `{unknown[0]}`; known: {known}.')
     try:
+        if name in PICKLED and not potential.trusted and Path(potential.file or '').is_file():
+            require_safe_model(_file(potential), name)
         if 'torch' in packages:
             import torch
 
@@ -131,6 +141,8 @@ def build_calculator(potential: Potential, *, with_stress: bool, threads: int) -
             f'the architecture {name} needs the package {error.name}, which is not installed '
             f'on this machine: pip install "aiida-hdiff[{name}]".',
         ) from error
+    except EngineError:
+        raise
     except Exception as error:
         model = potential.file or potential.options.get('model_name') or 'the default'
         raise EngineError(

@@ -7,13 +7,14 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from aiida_hdiff import __version__
 from aiida_hdiff.engine.exit_codes import BAD_INPUT, ERROR, FINISHED, STATES, EngineError
+from aiida_hdiff.engine.label_input import LabelInput
 from aiida_hdiff.engine.md_input import MDInput
 
 STATUS = 'status.json'
@@ -29,10 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True)
     md = commands.add_parser('md', help='Run one stage of molecular dynamics in the working directory.')
     md.add_argument('input', type=Path, help='JSON file with the settings of the stage.')
+    label = commands.add_parser('label', help='Label configurations with energies and forces in the working directory.')
+    label.add_argument('input', type=Path, help='JSON file with the calculator and the name of the configurations.')
     return parser
 
 
-def _read_input(path: Path) -> MDInput:
+def _read_input(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
@@ -40,51 +43,96 @@ def _read_input(path: Path) -> MDInput:
         raise EngineError(BAD_INPUT, f'{path.name} cannot be read: {reason}.') from error
     if not isinstance(values, dict):
         raise EngineError(BAD_INPUT, f'{path.name}: must hold a mapping.')
-    return MDInput.from_dict(values)
+    return values
 
 
-def _write_status(code: int, message: str, step: int | None, architecture: str, wall_s: float) -> None:
+class _Run:
+    """What ends up in the status file."""
+
+    def __init__(self) -> None:
+        self.started = monotonic()
+        self.step: int | None = None
+        self.engine = 'ase'
+        self.versions: Callable[[], dict[str, str]] = self._no_versions
+
+    @staticmethod
+    def _no_versions() -> dict[str, str]:
+        from aiida_hdiff.engine.calculators import package_versions
+
+        return package_versions('')
+
+    def write_status(self, code: int, message: str) -> None:
+        from aiida_hdiff.engine.checkpoint import write_atomically
+
+        status = {
+            'state': STATES.get(code, 'error'),
+            'exit_code': code,
+            'step': self.step,
+            'message': message.replace(f'{Path.cwd()}{os.sep}', ''),
+            'engine': self.engine,
+            'versions': self.versions(),
+            'wall_s': round(monotonic() - self.started, 3),
+        }
+        write_atomically(STATUS, json.dumps(status, indent=1).encode())
+
+
+def _set_threads(threads: int) -> None:
+    """Set the threads of the linear algebra; numpy reads them when it is imported, so before that."""
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+
+
+def _run_md(path: Path, run: _Run) -> str:
+    job = MDInput.from_dict(_read_input(path))
+    _set_threads(job.threads)
     from aiida_hdiff.engine.calculators import package_versions
-    from aiida_hdiff.engine.checkpoint import write_atomically
+    from aiida_hdiff.engine.md import Stage, stop_requests
 
-    status: dict[str, Any] = {
-        'state': STATES.get(code, 'error'),
-        'exit_code': code,
-        'step': step,
-        'message': message.replace(f'{Path.cwd()}{os.sep}', ''),
-        'engine': 'ase',
-        'versions': package_versions(architecture),
-        'wall_s': round(wall_s, 3),
-    }
-    write_atomically(STATUS, json.dumps(status, indent=1).encode())
-
-
-def _run_md(path: Path) -> int:
-    started = monotonic()
-    stage, architecture, code, message = None, '', FINISHED, 'all steps are done.'
+    run.versions = lambda: package_versions(job.potential.architecture)
+    stage = Stage(job, stop_requests(), run.started)
     try:
-        job = _read_input(path)
-        architecture = job.potential.architecture
-        for name in _THREAD_VARIABLES:
-            os.environ[name] = str(job.threads)
-        # numpy reads the number of threads when it is imported, so only now.
-        from aiida_hdiff.engine.md import Stage, stop_requests
-
-        stage = Stage(job, stop_requests(), started)
         stage.run()
+    finally:
+        run.step = stage.step
+    return 'all steps are done.'
+
+
+def _run_label(path: Path, run: _Run) -> str:
+    job = LabelInput.from_dict(_read_input(path))
+    _set_threads(job.threads)
+    from aiida_hdiff.engine.label import Labelling
+    from aiida_hdiff.engine.label_calculators import labeller_versions
+
+    run.versions = lambda: labeller_versions(job.settings.calculator)
+    labelling = Labelling(job)
+    try:
+        labelling.run(run.started)
+    finally:
+        run.step = labelling.done
+    return f'{labelling.done} configurations have labels, {labelling.failed} failed.'
+
+
+def _run(command: Callable[[Path, _Run], str], path: Path) -> int:
+    run, code = _Run(), FINISHED
+    try:
+        message = command(path, run)
     except EngineError as error:
         code, message = error.exit_code, str(error)
     except Exception as error:
         traceback.print_exc()
         code, message = ERROR, f'{type(error).__name__}: {error}'
-    _write_status(code, message, None if stage is None else stage.step, architecture, monotonic() - started)
+    run.write_status(code, message)
     print(f'hdiff-engine: {message}', file=sys.stdout if code == FINISHED else sys.stderr)
     return code
 
 
+_COMMANDS = {'md': _run_md, 'label': _run_label}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code, one of :mod:`aiida_hdiff.engine.exit_codes`."""
-    return _run_md(_parser().parse_args(arguments).input)
+    options = _parser().parse_args(arguments)
+    return _run(_COMMANDS[options.command], options.input)
 
 
 if __name__ == '__main__':

@@ -1,24 +1,29 @@
 """Exit codes of ``hdiff-engine``, and the exception that carries one."""
 
 FINISHED = 0
-"""All steps are done."""
+"""All steps, or configurations, are done."""
 ERROR = 1
 """An error of the program that no other code describes; the traceback is on stderr."""
 INTERRUPTED = 40
-"""Stopped by a signal or the time limit; `checkpoint.npz` continues the run."""
+"""Stopped by a signal or the time limit; `checkpoint.npz`, or `labels.jsonl`, continues the run."""
 EXPLODED = 41
 """The atoms left physical bounds; the offending frame is in `exploded.npz`."""
+TOO_MANY_FAILURES = 42
+"""More configurations could not be labelled than allowed; the others are in `labels.jsonl`."""
 MISSING_PACKAGE = 50
 """The potential needs a package that is not installed."""
 BAD_INPUT = 51
 """The input cannot be run as it is; the message says what to change."""
 MODEL_NOT_LOADED = 52
 """The potential cannot be read, or cannot describe the structure."""
+MODEL_REFUSED = 53
+"""The model file has something in it that could run code, and the user did not say to trust it."""
 
 STATES = {
     FINISHED: 'finished',
     INTERRUPTED: 'interrupted',
     EXPLODED: 'exploded',
+    TOO_MANY_FAILURES: 'too many failures',
 }
 """The `state` of `status.json` for an exit code; `error` for the others."""
 

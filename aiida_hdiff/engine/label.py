@@ -59,7 +59,8 @@ class Labelling:
         self._header = {'reference': job.reference, 'n_frames': len(self._frames), 'frames_sha256': digest}
 
     def _new_calculator(self) -> Any:
-        return build_labeller(self._settings, model=self._job.model, threads=self._job.threads, trusted=self._job.trusted)
+        job = self._job
+        return build_labeller(self._settings, model=job.model, threads=job.threads, trusted=job.trusted)
 
     def run(self, started: float) -> None:
         """Label the frames that are left.

@@ -28,11 +28,14 @@ class Potential:
         Name of the model file in the working directory, or ``None`` if the architecture needs none.
     options
         Settings of the architecture.
+    trusted
+        Load the file whatever is in it, because the user vouches for it.
     """
 
     architecture: str
     file: str | None
     options: dict[str, Any]
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,12 @@ class MDInput:
             raise _bad('`start` is missing: give the name of the file with the structure.')
         return cls(
             parameters=parameters,
-            potential=Potential(potential['architecture'], potential.get('file'), dict(potential.get('options') or {})),
+            potential=Potential(
+                potential['architecture'],
+                potential.get('file'),
+                dict(potential.get('options') or {}),
+                potential.get('trusted') is True,
+            ),
             start=values['start'],
             checkpoint=values.get('checkpoint'),
             threads=threads,

@@ -15,6 +15,7 @@ from ase.build import bulk
 from aiida_hdiff.calculations.datasets import frames_from_structures, frames_from_trajectories, merge_datasets
 from aiida_hdiff.calculations.label import LabelCalculation
 from aiida_hdiff.data.dataset import LabelledDataset
+from aiida_hdiff.data.model_trust import trust_calculator
 from aiida_hdiff.engine.label_settings import LabelSettings
 from tests.conftest import executable
 
@@ -112,6 +113,7 @@ def test_stopped_by_the_wall_time_and_continued(label, generate_configurations):
         'allow_any_calculator': True,
         'parameters': {'seconds': 0.5},
     }
+    trust_calculator(slow['calculator'])
     frames = generate_configurations(12).store()
     first, node = label(frames, slow, options={'max_wallclock_seconds': 5})
     assert node.exit_status == LabelCalculation.exit_codes.ERROR_OUT_OF_WALLTIME.status, node.exit_message

@@ -20,6 +20,8 @@ from aiida.plugins import WorkflowFactory
 from aiida_hdiff.data.configurations import ConfigurationsData
 from aiida_hdiff.formats.configurations import Configurations
 from tests.conftest import copper_frames
+from aiida_hdiff.data.model_trust import trust_calculator
+trust_calculator('tests.engine.label_calculators:Slow')
 settings = {'calculator': 'tests.engine.label_calculators:Slow', 'allow_any_calculator': True,
             'parameters': {'seconds': 1.0}}
 frames = ConfigurationsData(Configurations.from_ase(copper_frames(12), [f'md:{i}' for i in range(12)]))

@@ -78,7 +78,7 @@ def test_labels_of_all_frames(run, generate_dataset):
     assert results['dataset'].frames().origins == frames.frames().origins
     assert set(jobs) == {'frame_00000', 'frame_00001', 'frame_00002'}
     reference = label_reference_of({'code': node.inputs.code, 'vasp': node.inputs.vasp})
-    assert results['dataset'].references == [reference]
+    assert results['dataset'].references == [f'emulated-{reference}']
     assert results['results']['emulated'] is True
     assert results['dataset'].base.extras.get('emulated') is True
     job = jobs['frame_00001']

@@ -12,6 +12,8 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 
+from tests.model_files import genuine_model
+
 FIXTURES = Path(__file__).parent / 'fixtures'
 
 PARAMETERS: dict[str, Any] = {
@@ -81,7 +83,7 @@ ENGINE: dict[str, dict[str, Any]] = {
         'potential': {'architecture': 'lennard_jones', 'file': 'potential.0'},
         'content': b'{"epsilon_eV": 0.05',
     },
-    'package_missing': {'potential': {'architecture': 'mace', 'file': 'potential.0'}, 'content': b'model'},
+    'package_missing': {'potential': {'architecture': 'mace', 'file': 'potential.0'}, 'content': genuine_model('mace')},
 }
 
 

@@ -179,6 +179,13 @@ def test_error_of_the_engine(parse):
     assert outputs['dataset'].n_frames == 4
 
 
+def test_model_that_is_not_trusted(parse):
+    status = {'exit_code': 53, 'message': 'the mace model potential.0 is not loaded: it names `os.system`'}
+    _, node = parse(change=lambda folder: (folder / files.STATUS_FILE).write_text(json.dumps(status)))
+    assert node.exit_status == code('ERROR_MODEL_NOT_TRUSTED')
+    assert 'could run code: the mace model potential.0' in node.exit_message
+
+
 def nothing(folder):
     for path in folder.iterdir():
         path.unlink()

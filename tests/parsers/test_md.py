@@ -150,6 +150,17 @@ def test_failed_runs(parse, name, status, reason):
     assert '/tmp' not in node.exit_message
 
 
+def test_model_that_is_not_trusted(parse):
+    def refused(folder):
+        status = json.loads((folder / files.STATUS_FILE).read_text())
+        status |= {'exit_code': 53, 'message': 'the mace model potential.0 is not loaded: it names `os.system`'}
+        (folder / files.STATUS_FILE).write_text(json.dumps(status))
+
+    _, node = parse('engine_failed', refused)
+    assert node.exit_status == 426
+    assert node.exit_message.startswith('The model file could run code: the mace model potential.0 is not loaded')
+
+
 def test_not_a_number(parse):
     def not_finite(folder):
         status = json.loads((folder / files.STATUS_FILE).read_text())

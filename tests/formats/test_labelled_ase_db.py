@@ -59,7 +59,7 @@ def test_rows_are_selected_and_unlabelled_ones_named(tmp_path):
         if index == 2:
             atoms.calc = None
         database.write(atoms, split='train' if index % 2 else 'test')
-    with pytest.raises(ValueError, match='set.db, row 3: no energy: leave such rows out'):
+    with pytest.raises(ValueError, match=r'set[.]db, row 3: no energy: leave such rows out'):
         read_ase_db(tmp_path / 'set.db')
     assert read_ase_db(tmp_path / 'set.db', skip_unlabelled=True).origins == ('set.db:1', 'set.db:2', 'set.db:4')
     assert len(read_ase_db(tmp_path / 'set.db', selection='split=train')) == 2
@@ -70,7 +70,7 @@ def test_rows_are_selected_and_unlabelled_ones_named(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'content', 'settings', 'message'),
     [
-        ('set.xyz', b'', {}, "ends in .db or .json"),
+        ('set.xyz', b'', {}, 'ends in .db or .json'),
         ('set.db', b'hello', {}, 'set.db is no SQLite file'),
         ('set.db', b'SQLite format 3\x00' + b'0' * 100, {}, 'set.db cannot be read as a database of ASE'),
         ('set.json', b'{', {}, 'set.json cannot be read as a database of ASE'),
@@ -85,9 +85,9 @@ def test_files_that_are_no_databases(tmp_path, name, content, settings, message)
 
 
 def test_a_missing_file_and_a_bad_selection(tmp_path):
-    with pytest.raises(FileNotFoundError, match='set.db is not there'):
+    with pytest.raises(FileNotFoundError, match=r'set[.]db is not there'):
         read_ase_db(tmp_path / 'set.db')
     assert list(tmp_path.iterdir()) == []
     connect(tmp_path / 'set.db').write(next(labelled(1)))
     with pytest.raises(ValueError, match='cannot be read as a database of ASE'):
-        read_ase_db(tmp_path / 'set.db', selection='!!=')
+        read_ase_db(tmp_path / 'set.db', selection='natoms>x')

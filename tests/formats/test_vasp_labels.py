@@ -25,9 +25,7 @@ def vasprun(path, pattern='dmmd', tags='', scheme='Gamma', mesh='4 4 2', shift='
     """Write a vasprun.xml with k-points, titles and further tags; return the steps of DFT."""
     steps = random_steps(pattern)
     write_vasprun(path, steps, SYMBOLS)
-    rows = ''.join(
-        f'<rc><c>   1</c><c>Xx</c><c> 1.0</c><c> 2.0</c><c>  {title}   </c></rc>\n' for title in titles
-    )
+    rows = ''.join(f'<rc><c>   1</c><c>Xx</c><c> 1.0</c><c> 2.0</c><c>  {title}   </c></rc>\n' for title in titles)
     text = path.read_text()
     text = text.replace('<kpoints>\n', f'<kpoints>\n{MESH.format(scheme=scheme, mesh=mesh, shift=shift)}')
     text = text.replace('<rc><c>   1</c><c>Xx</c><c> 1.0</c></rc>\n', rows)
@@ -117,7 +115,7 @@ def test_files_that_have_no_labels(tmp_path):
 
 
 def test_output_in_a_folder(tmp_path):
-    with pytest.raises(ValueError, match='has neither vasprun.xml nor OUTCAR: give the folder'):
+    with pytest.raises(ValueError, match=r'has neither vasprun[.]xml nor OUTCAR: give the folder'):
         find_vasp_output(tmp_path)
     (tmp_path / 'OUTCAR').touch()
     assert find_vasp_output(tmp_path).name == 'OUTCAR'

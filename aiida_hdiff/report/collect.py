@@ -9,9 +9,11 @@ import numpy as np
 from aiida import orm
 from aiida.common.links import LinkType
 
+from aiida_hdiff.data.arrhenius import ArrheniusData
 from aiida_hdiff.data.trajectory import read_run
 from aiida_hdiff.literature import LiteratureValue, load_literature
 from aiida_hdiff.report.collect_details import path_from_reader, run_details
+from aiida_hdiff.report.collect_emulated import is_emulated
 from aiida_hdiff.report.collect_provenance import study_provenance
 from aiida_hdiff.report.study import (
     MSDCurve,
@@ -82,12 +84,13 @@ def _warnings(node: orm.WorkChainNode) -> tuple[str, ...]:
 
 def _potential(node: orm.WorkChainNode, label: str, potential: Any) -> PotentialResult:
     runs = {link.link_label: link.node for link in node.base.links.get_outgoing(node_class=orm.WorkChainNode).all()}
-    temperatures, curves = [], []
+    temperatures, curves, results = [], [], []
     for temperature in node.inputs.temperatures.get_list():
         for replica in range(node.inputs.replicas.value):
             run = runs.get(run_label(label, temperature, replica))
             temperatures.append(_temperature(float(temperature), replica, run))
             outputs = {} if run is None else _outputs(run)
+            results += [outputs[name] for name in ('diffusivity', 'trajectory') if name in outputs]
             if 'rdf' in outputs and replica == 0:
                 curves += _rdf(outputs['rdf'], float(temperature))
     fit = _arrhenius(node, label)
@@ -98,6 +101,7 @@ def _potential(node: orm.WorkChainNode, label: str, potential: Any) -> Potential
         node_uuid=potential.uuid,
         temperatures=tuple(temperatures),
         rdf=tuple(curves),
+        emulated=is_emulated([potential, *results]),
         **fit,
     )
 
@@ -107,6 +111,14 @@ def _arrhenius(node: orm.WorkChainNode, label: str) -> dict[str, Any]:
     if label not in outputs:
         return {}
     fit = outputs[label]
+    return {
+        **fit_values(fit),
+        'remarks': _remarks(node, label, fit.base.attributes.all),
+    }
+
+
+def fit_values(fit: ArrheniusData) -> dict[str, Any]:
+    """Return the part of a `PotentialResult` that an Arrhenius fit tells."""
     (aa, ab), (ba, bb) = fit['covariance']
     return {
         'arrhenius_uuid': fit.uuid,
@@ -119,7 +131,6 @@ def _arrhenius(node: orm.WorkChainNode, label: str) -> dict[str, Any]:
         'dof': fit['degrees_of_freedom'],
         'inflated': fit['inflated'],
         'missing': tuple((entry['temperature_K'], entry['reason']) for entry in fit['missing']),
-        'remarks': _remarks(node, label, fit.base.attributes.all),
     }
 
 
@@ -162,6 +173,19 @@ def _temperature(temperature_K: float, replica: int, run: Any) -> TemperatureRes
             replica=replica,
             process_uuid=None if run is None else run.uuid,
         )
+    reason = '' if run.is_finished_ok else run.exit_message or ''
+    return temperature_result(outputs, temperature_K, replica=replica, reason=reason, process_uuid=run.uuid)
+
+
+def temperature_result(
+    outputs: dict[str, Any],
+    temperature_K: float,
+    *,
+    replica: int = 0,
+    reason: str = '',
+    process_uuid: str | None = None,
+) -> TemperatureResult:
+    """Return what a report shows of one diffusivity, from it and the nodes beside it by link label."""
     node, msd = outputs['diffusivity'].base.attributes.all, outputs['msd']
     interval = node.get('interval_m2_s')
     extensions = {name: node for name, node in outputs.items() if name.startswith('extensions__')}
@@ -172,7 +196,7 @@ def _temperature(temperature_K: float, replica: int, run: Any) -> TemperatureRes
     return TemperatureResult(
         temperature_K=temperature_K,
         status=node['status'],
-        reason=node['reason'] or ('' if run.is_finished_ok else run.exit_message or ''),
+        reason=node['reason'] or reason,
         measured_temperature_K=node['measured_temperature_K'],
         temperature_error_K=node['temperature_error_K'],
         value_m2_s=node['value_m2_s'],
@@ -187,7 +211,7 @@ def _temperature(temperature_K: float, replica: int, run: Any) -> TemperatureRes
         lattice={name: float(length) for name, length in zip('abc', np.linalg.norm(cell, axis=1), strict=True)},
         replica=replica,
         node_uuid=outputs['diffusivity'].uuid,
-        process_uuid=run.uuid,
+        process_uuid=process_uuid,
         msd=MSDCurve(msd.get_array('lag_times_ps'), msd.get_array('msd_A2'), msd.get_array('msd_per_axis_A2')),
         series=(series,),
         details=run_details(outputs, path),

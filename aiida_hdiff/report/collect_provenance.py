@@ -17,7 +17,12 @@ HIDDEN = {'stage_parameters'}
 """Bookkeeping that would hide the rest of a graph: it and what only it needs are left out."""
 MAX_OTHERS = 12
 _BACK = (LinkType.CREATE, LinkType.INPUT_CALC)
-_JOBS = {'hdiff.lammps_md': 'Molecular dynamics (LAMMPS)', 'hdiff.md': 'Molecular dynamics (ASE)'}
+_JOBS = {
+    'hdiff.lammps_md': 'Molecular dynamics (LAMMPS)',
+    'hdiff.md': 'Molecular dynamics (ASE)',
+    'hdiff.vasp_md': 'Molecular dynamics (VASP)',
+    'hdiff.vasp_mlff': 'VASP force field',
+}
 
 
 def study_provenance(node: orm.WorkChainNode) -> Provenance:
@@ -144,7 +149,7 @@ def _data_note(node: Any) -> str:
     return f'{name} {node.label}'.strip()
 
 
-def _node_counts(node: orm.WorkChainNode) -> dict[str, int]:
+def _node_counts(node: orm.Node) -> dict[str, int]:
     from aiida.tools.graph.graph_traversers import traverse_graph
 
     forward = [LinkType.CALL_CALC, LinkType.CALL_WORK, LinkType.CREATE]

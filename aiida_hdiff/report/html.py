@@ -26,7 +26,7 @@ from aiida_hdiff.report.table import (
     published_label,
     site_rows,
 )
-from aiida_hdiff.report.text import MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
+from aiida_hdiff.report.text import EMULATED, MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -128,7 +128,7 @@ def _environment() -> Environment:
         scientific=scientific,
         status=lambda result: STATUS_TEXT[result.status],
     )
-    environment.globals['MISSING'] = MISSING
+    environment.globals.update(EMULATED=EMULATED, MISSING=MISSING)
     return environment
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiida_hdiff import __version__
 from aiida_hdiff.report.citations import study_citations
 from aiida_hdiff.report.study import Study
-from aiida_hdiff.report.text import plural
+from aiida_hdiff.report.text import EMULATED, plural
 
 METHODS = (
     (
@@ -66,11 +66,12 @@ def methods_paragraph(study: Study) -> str:
     kinds = ', '.join(f'{one.label} ({one.architecture})' for one in study.potentials)
     temperatures = sorted({item.temperature_K for one in study.potentials for item in one.temperatures})
     replicas = max((one.n_replicas for one in study.potentials), default=1)
-    sentences = [
+    sentences = [f'{EMULATED}.'] if study.emulated else []
+    sentences.append(
         f'Diffusion of hydrogen in {study.host} was simulated by classical molecular dynamics{cell}'
         + (f' with {_potentials(kinds, len(study.potentials))}' if kinds else '')
         + f'{_cite(cited, "Deng2023", "Batatia2022")}.'
-    ]
+    )
     if temperatures:
         kelvin = ', '.join(f'{one:g}' for one in temperatures)
         each = f' in {plural(replicas, "independent run")} each' if replicas > 1 else ''

@@ -13,6 +13,7 @@ from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.compare import Comparison, compare
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
 from aiida_hdiff.report.table import results_table
+from aiida_hdiff.report.text import EMULATED
 
 __all__ = ['SCHEMA_VERSION', 'results_json', 'results_schema', 'results_table']
 
@@ -54,6 +55,8 @@ def results_json(study: Study) -> dict[str, Any]:
         'settings': study.settings,
         'is_demonstration': study.is_demonstration,
         'demonstration_text': study.demonstration_text,
+        'emulated': study.emulated,
+        'emulated_text': EMULATED if study.emulated else '',
         'warnings': study.warnings,
         'potentials': [_potential(potential, study.literature) for potential in study.potentials],
         'literature': [_literature(value) for value in study.literature],
@@ -85,6 +88,7 @@ def _potential(potential: PotentialResult, literature: Sequence[LiteratureValue]
     return {
         'label': potential.label,
         'architecture': potential.architecture,
+        'emulated': potential.emulated,
         'sha256': potential.sha256,
         'node_uuid': potential.node_uuid,
         'arrhenius_uuid': potential.arrhenius_uuid,

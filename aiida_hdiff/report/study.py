@@ -197,6 +197,8 @@ class PotentialResult:
         Radial distribution functions.
     remarks : tuple of str
         What the tests of the fit say, for example of its curvature; sentences without a full stop.
+    emulated : bool
+        Whether anything that the potential or its results descend from was made with the VASP stand-in.
     """
 
     label: str
@@ -216,6 +218,7 @@ class PotentialResult:
     temperatures: tuple[TemperatureResult, ...] = ()
     rdf: tuple[RDFCurve, ...] = ()
     remarks: tuple[str, ...] = ()
+    emulated: bool = False
 
     @property
     def has_fit(self) -> bool:
@@ -329,6 +332,11 @@ class Study:
     potentials: tuple[PotentialResult, ...] = ()
     literature: tuple[LiteratureValue, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def emulated(self) -> bool:
+        """Whether anything in the study was made with the VASP stand-in."""
+        return any(potential.emulated for potential in self.potentials)
 
     @property
     def n_atoms(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.compare import Comparison, compare
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
-from aiida_hdiff.report.text import MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
+from aiida_hdiff.report.text import EMULATED, MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
 
 _WIDTH = 100
 
@@ -27,7 +27,7 @@ def results_table(study: Study) -> str:
     str
         Lines with D at every temperature, Ea and D0 of every potential, and the published values.
     """
-    lines = [study.title]
+    lines = [EMULATED] * study.emulated + [study.title]
     facts = [study.system, plural(study.n_atoms, 'atom') if study.n_atoms else '']
     facts.append(f'protocol {study.protocol}' if study.protocol else '')
     lines.append(', '.join(fact for fact in facts if fact))
@@ -36,7 +36,8 @@ def results_table(study: Study) -> str:
     for warning in study.warnings:
         lines += _wrapped('Warning: ', warning)
     for potential in study.potentials:
-        lines += ['', f'{potential.label} ({potential.architecture})']
+        kind = f'{potential.architecture}, EMULATED' if potential.emulated else potential.architecture
+        lines += ['', f'{potential.label} ({kind})']
         lines += _temperature_lines(potential)
         lines += _fit_lines(potential)
         lines += _comparison_lines(compare(potential, study.literature))

@@ -13,6 +13,7 @@ from aiida_hdiff.report.compare import deviations
 from aiida_hdiff.report.interactive.arrhenius import temperature_axis
 from aiida_hdiff.report.interactive.panel import runs
 from aiida_hdiff.report.study import Study
+from aiida_hdiff.report.text import EMULATED
 
 Row = Sequence[Any]
 _RUN = ('potential', 'temperature_K', 'replica')
@@ -29,7 +30,8 @@ def make_tables(study: Study) -> dict[str, list[Row]]:
     Returns
     -------
     dict
-        Tables by name; the first row is the header, an empty cell stands for what is not known.
+        Tables by name; the first row is the header, an empty cell stands for what is not known. If anything in the
+        study was made with the VASP stand-in, a last column says so in every row.
     """
     tables = {
         'arrhenius': [(*_RUN, *_COEFFICIENT), *_coefficients(study)],
@@ -48,7 +50,10 @@ def make_tables(study: Study) -> dict[str, list[Row]]:
         'path': [(*_RUN, 'atom', 'time_ps', 'x_A', 'y_A', 'z_A'), *_paths(study)],
         'nve': [(*_RUN, 'time_ps', 'temperature_K', 'energy_eV_per_atom'), *_series(study)],
     }
-    return {name: rows for name, rows in tables.items() if len(rows) > 1}
+    found = {name: rows for name, rows in tables.items() if len(rows) > 1}
+    if study.emulated:
+        return {name: [(*rows[0], 'label'), *((*row, EMULATED) for row in rows[1:])] for name, rows in found.items()}
+    return found
 
 
 def save_tables(study: Study, directory: Path | str) -> list[Path]:

@@ -6,6 +6,8 @@ import math
 
 _SUPERSCRIPT = str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹')
 MISSING = '–'
+EMULATED = 'EMULATED - made with the VASP stand-in, not VASP'
+"""What every report and figure says that descends from a run of the stand-in."""
 
 
 def decimals_for(error: float) -> int:

@@ -7,7 +7,7 @@ from aiida_hdiff.report.interactive.deviation import deviation_panels
 from aiida_hdiff.report.interactive.motion import pair_panels, van_hove_panels
 from aiida_hdiff.report.interactive.msd import msd_panels
 from aiida_hdiff.report.interactive.nve import nve_panels
-from aiida_hdiff.report.interactive.panel import Panel
+from aiida_hdiff.report.interactive.panel import Panel, mark_emulated
 from aiida_hdiff.report.interactive.path import path_panels
 from aiida_hdiff.report.interactive.rdf import rdf_panels
 from aiida_hdiff.report.interactive.sites import site_panels
@@ -40,4 +40,8 @@ def make_panels(study: Study) -> dict[str, Panel]:
         van_hove_panels,
         nve_panels,
     )
-    return {panel.name: panel for maker in makers for panel in maker(study)}
+    found = {panel.name: panel for maker in makers for panel in maker(study)}
+    if study.emulated:
+        for panel in found.values():
+            mark_emulated(panel)
+    return found

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
+from aiida_hdiff.report.text import EMULATED
 
 Figure = dict[str, Any]
 
@@ -21,6 +22,7 @@ GREYS = tuple(f'@l{number}' for number in range(5))
 MARKERS = ('circle', 'square', 'diamond', 'cross', 'triangle-up', 'pentagon')
 MAX_POINTS = 300
 _LEGEND_PX = 56
+_TITLE_PX = 24
 _TICKS = [float(f'{factor}e{power}') for power in range(-8, 7) for factor in (1, 2, 5)]
 
 _HOT = ((59, 111, 212), (132, 92, 200), (196, 80, 146), (224, 110, 80), (226, 158, 22))
@@ -73,6 +75,17 @@ def panels(name: str, title: str, caption: str, variants: Iterable[Variant], **o
             used = layout['margin']['t'] + layout['margin']['b'] + _LEGEND_PX
             layout['legend']['y'] = -round(_LEGEND_PX / (panel.height - used), 3)
     return [panel]
+
+
+def mark_emulated(panel: Panel) -> None:
+    """Write above all variants of a panel that they were made with the VASP stand-in."""
+    for variant in panel.variants:
+        layout = variant.figure['layout']
+        layout['title'] = {
+            'text': EMULATED, 'x': 0.5, 'xanchor': 'center', 'y': 0.995, 'yref': 'container', 'yanchor': 'top',
+            'font': {'size': 11, 'color': '#b00020'},
+        }  # fmt: skip
+        layout['margin'] = {**layout['margin'], 't': layout['margin']['t'] + _TITLE_PX}
 
 
 def text(value: str) -> str:

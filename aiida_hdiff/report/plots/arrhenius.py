@@ -11,7 +11,7 @@ import numpy.typing as npt
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.details import FloatArray
 from aiida_hdiff.report.extras import require
-from aiida_hdiff.report.plots.style import COLOURS, COLUMN_IN, INK, MARKERS, house_style, new_figure, plain
+from aiida_hdiff.report.plots.style import COLOURS, COLUMN_IN, INK, MARKERS, house_style, labelled, new_figure, plain
 from aiida_hdiff.report.study import PotentialResult, Study
 from aiida_hdiff.report.text import measurement
 
@@ -26,6 +26,7 @@ _GREYS = ('#000000', '#6b6b6b', '#9a9a9a', '#4a6a8a', '#8a6a4a')
 _BAND = 1.96
 
 
+@labelled
 def arrhenius_figure(study: Study) -> Figure:
     """Draw D against 1000/T with the fits and the published values.
 

@@ -12,6 +12,7 @@ from aiida_hdiff.report.plots.style import (
     COLOURS,
     COLUMN_IN,
     house_style,
+    labelled,
     new_figure,
     plain,
     temperature_colours,
@@ -28,6 +29,7 @@ _HEIGHT = 2.5
 _LABEL_LENGTH = 24
 
 
+@labelled
 def window_figure(study: Study) -> Figure | None:
     """Draw D of other fit windows over the D reported, or return ``None`` without a scan."""
     found = [(one, item) for one, item in _runs(study) if item.details.windows is not None and item.value_m2_s]
@@ -60,6 +62,7 @@ def window_figure(study: Study) -> Figure | None:
         return figure
 
 
+@labelled
 def pairs_figure(study: Study) -> Figure | None:
     """Draw the number of H-H pairs against time, or return ``None`` where it is not known."""
     found = [(one, item) for one, item in _runs(study) if item.details.pairs is not None and item.replica == 0]
@@ -85,6 +88,7 @@ def pairs_figure(study: Study) -> Figure | None:
         return figure
 
 
+@labelled
 def van_hove_figure(study: Study) -> Figure | None:
     """Draw the self part of the van Hove function of the hottest run, or return ``None`` where it is not known."""
     found = [(one, item) for one, item in _runs(study) if item.details.van_hove is not None]
@@ -109,6 +113,7 @@ def van_hove_figure(study: Study) -> Figure | None:
         return figure
 
 
+@labelled
 def occupation_figure(study: Study) -> Figure | None:
     """Draw the fraction of the time on each kind of site, or return ``None`` where it is not known."""
     found = [(one, item) for one, item in _runs(study) if item.details.sites is not None]
@@ -134,6 +139,7 @@ def occupation_figure(study: Study) -> Figure | None:
         return figure
 
 
+@labelled
 def deviation_figure(study: Study) -> Figure | None:
     """Draw D over the published law that covers most, potentials against temperatures."""
     tables = [

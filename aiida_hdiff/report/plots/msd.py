@@ -9,6 +9,7 @@ import numpy as np
 from aiida_hdiff.report.plots.style import (
     COLUMN_IN,
     house_style,
+    labelled,
     new_figure,
     plain,
     temperature_colours,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MAX_COLUMNS = 2
 
 
+@labelled
 def msd_figure(study: Study) -> Figure | None:
     """Draw the mean squared displacement against the lag time, one panel per potential.
 

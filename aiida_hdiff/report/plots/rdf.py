@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aiida_hdiff.report.plots.style import (
     COLUMN_IN,
     house_style,
+    labelled,
     new_figure,
     plain,
     temperature_colours,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@labelled
 def rdf_figure(study: Study) -> Figure | None:
     """Draw the radial distribution functions: a row per pair of elements, a column per potential.
 

@@ -10,6 +10,7 @@ from aiida_hdiff.report.details import FloatArray
 from aiida_hdiff.report.plots.style import (
     COLUMN_IN,
     house_style,
+    labelled,
     new_figure,
     plain,
     temperature_colours,
@@ -26,6 +27,7 @@ _STAGE = 'nve'
 _BLOCKS = 20
 
 
+@labelled
 def nve_figure(study: Study) -> Figure | None:
     """Draw temperature and total energy against time in the NVE runs, a column per potential.
 

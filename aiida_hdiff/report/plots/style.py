@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from aiida_hdiff.report.details import FloatArray
 from aiida_hdiff.report.extras import require
+from aiida_hdiff.report.study import Study
+from aiida_hdiff.report.text import EMULATED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Draw = TypeVar('Draw', bound=Callable[..., Any])
 
 COLUMN_IN = 3.35
 """Width of one journal column (85 mm) in inches."""
@@ -25,7 +30,10 @@ PAGE_IN = 6.9
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
 MARKERS = ('o', 's', '^', 'D', 'v', 'P')
 INK = '#222222'
+WARNING = '#B00020'
 MAX_POINTS = 300
+_LABEL_POINTS_PER_IN = 1.9
+"""Size of the label of emulated figures by their width, so that it fits."""
 
 _RC: dict[str, Any] = {
     'font.family': 'DejaVu Sans',
@@ -96,6 +104,26 @@ def new_figure(
     figure: Figure = require('matplotlib.figure').Figure(figsize=(width_in, height_in))
     grid = figure.subplots(rows, columns, squeeze=False, **sharing)
     return figure, [list(row) for row in grid]
+
+
+def mark_emulated(figure: Figure) -> None:
+    """Write above a figure that it was made with the VASP stand-in."""
+    size = min(9.0, _LABEL_POINTS_PER_IN * figure.get_figwidth())
+    figure.suptitle(EMULATED, color=WARNING, fontsize=size, fontweight='bold')
+
+
+def labelled(draw: Draw) -> Draw:
+    """Return a function that draws a figure of a study, and labels it if anything in the study was emulated."""
+
+    @wraps(draw)
+    def labelled_draw(study: Study, *args: Any, **kwargs: Any) -> Any:
+        figure = draw(study, *args, **kwargs)
+        if figure is not None and study.emulated:
+            with house_style():
+                mark_emulated(figure)
+        return figure
+
+    return cast('Draw', labelled_draw)
 
 
 def plain(text: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import CalcJobImporter
 
+from aiida_hdiff.calculations.potcar_titles import potcar_titles, potcars_by_title
 from aiida_hdiff.calculations.vasp_inputs import species_error
 from aiida_hdiff.calculations.vasp_mlff import ICONST, ML_AB, ML_ABN, ML_FF
 from aiida_hdiff.data.md_state import MDState
@@ -20,17 +19,14 @@ from aiida_hdiff.formats.iconst import CONSTRAINTS, iconst
 from aiida_hdiff.formats.incar import number, read_incar, truth
 from aiida_hdiff.formats.incar_checks import ml_mode
 from aiida_hdiff.formats.poscar import Contcar, read_contcar
-from aiida_hdiff.formats.vasp_messages import read_outcar_end
+from aiida_hdiff.formats.vasp_folder import check_finished, check_inputs_of_run
 
 KSPACING = 0.5
 """VASP's default spacing of the k-points (1/Å, with the factor 2π) where KPOINTS is missing."""
-HEAD_BYTES = 2**20
-TAIL_BYTES = 2**12
 ICONST_TOLERANCE = 1e-3
 RUN_MODE = '2'
 """ML_ISTART of VASP 6.3 for a run that only predicts."""
 
-_TITLE = re.compile(rb'^\s*TITEL\s*=\s*(.+?)\s*$', re.MULTILINE)
 _FREE_TEXT = ('SYSTEM',)
 
 
@@ -65,6 +61,7 @@ def run_inputs(folder: Path, family: str | None = None) -> dict[str, Any]:
     tags = {tag: value for tag, value in tags.items() if tag not in _FREE_TEXT}
     mode = _checked_mode(tags)
     start = read_contcar(folder / 'POSCAR', timestep_fs=number(tags.get('POTIM')))
+    check_inputs_of_run(folder / 'vasprun.xml', tags, start)
     structure = _structure(start)
     problem = species_error(structure)
     if problem:
@@ -93,36 +90,6 @@ def run_inputs(folder: Path, family: str | None = None) -> dict[str, Any]:
     if mode != 'run' and (folder / ML_AB).is_file() and (folder / ML_ABN).is_file():
         inputs['n_configurations'] = orm.Int(_count(folder / ML_AB))
     return inputs
-
-
-def check_finished(folder: Path) -> None:
-    """Check that VASP has run in a folder and has ended by itself.
-
-    Raises
-    ------
-    ValueError
-        If not; the message says what is missing.
-    """
-    for name in ('INCAR', 'POSCAR'):
-        if not (folder / name).is_file():
-            raise ValueError(f'{name} is missing: give the folder in which VASP ran, with its input files.')
-    if not any((folder / name).is_file() for name in ('OUTCAR', 'vasprun.xml')):
-        packed = [name for name in ('OUTCAR.gz', 'vasprun.xml.gz') if (folder / name).exists()]
-        hint = f'unpack {packed[0]}' if packed else 'VASP has not run here'
-        raise ValueError(f'neither OUTCAR nor vasprun.xml is there: {hint}.')
-    if not (read_outcar_end(folder / 'OUTCAR').finished or _closed(folder / 'vasprun.xml')):
-        raise ValueError(
-            'the run has not finished: OUTCAR does not end with the timing and vasprun.xml is not complete. Wait for '
-            'it, or let VASP continue it; labels of a killed run come in with `import-mlab --allow-truncated ML_ABN`.'
-        )
-
-
-def _closed(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open('rb') as stream:
-        stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        return stream.read().rstrip().endswith(b'</modeling>')
 
 
 def _checked_mode(tags: dict[str, Any]) -> str | None:
@@ -168,77 +135,6 @@ def _kpoints(path: Path, tags: dict[str, Any], start: Contcar) -> orm.KpointsDat
     mesh = [max(1, math.ceil(length / spacing)) for length in lengths]
     node.set_kpoints_mesh(mesh, offset=[0.0 if centred or count % 2 else 0.5 for count in mesh])
     return node
-
-
-def potcar_titles(folder: Path) -> list[str]:
-    """Return the titles of the POTCARs of a run, in their order; nothing else of them is read.
-
-    Raises
-    ------
-    ValueError
-        If neither POTCAR nor OUTCAR has them.
-    """
-    for name in ('POTCAR', 'OUTCAR'):
-        path = folder / name
-        if path.is_file():
-            with path.open('rb') as stream:
-                found = _TITLE.findall(stream.read() if name == 'POTCAR' else stream.read(HEAD_BYTES))
-            if found:
-                return [' '.join(title.decode('ascii', errors='replace').split()) for title in found]
-    raise ValueError('the titles of the POTCARs are neither in POTCAR nor in OUTCAR: put the POTCAR of the run there.')
-
-
-def potcars_by_title(titles: Sequence[str], structure: orm.StructureData, family: str | None) -> dict[str, Any]:
-    """Return the uploaded POTCARs with these titles by kind of the structure, without looking at any content.
-
-    Raises
-    ------
-    ValueError
-        If a title is not that of an uploaded POTCAR, or titles and species do not go together.
-    """
-    from aiida_vasp.data.potcar import PotcarData
-
-    kinds = [kind.name for kind in structure.kinds]
-    if len(titles) != len(kinds):
-        raise ValueError(
-            f'there are {len(titles)} POTCARs ({", ".join(titles)}) for the {len(kinds)} species {" ".join(kinds)} of '
-            'POSCAR: give the POTCAR of this run.'
-        )
-    if family is not None and PotcarData.get_potcar_group(family) is None:
-        known = ', '.join(sorted(group.label for group in PotcarData.get_potcar_groups())) or 'none'
-        raise ValueError(f'POTCAR family {family!r} does not exist (uploaded: {known}): upload it, or name another.')
-    found = {}
-    for kind, title in zip(kinds, titles, strict=True):
-        node = _potcar(title, family)
-        if node.element != kind:
-            raise ValueError(f'{title} is the POTCAR of {node.element}, but the species in its place is {kind}.')
-        found[kind] = node
-    return found
-
-
-def _potcar(title: str, family: str | None) -> Any:
-    from aiida_vasp.data.potcar import PotcarData
-
-    query = orm.QueryBuilder()
-    if family is not None:
-        group = PotcarData.get_potcar_group(family)
-        query.append(type(group), filters={'id': group.pk}, tag='family')
-    relation = {} if family is None else {'with_group': 'family'}
-    query.append(PotcarData, tag='potcar', **relation).order_by({'potcar': 'id'})
-    same = [node for node in query.all(flat=True) if ' '.join(str(node.title).split()) == title]
-    if len({node.sha512 for node in same}) > 1:
-        labels = sorted({label for node in same for label in node.get_family_names()})
-        raise ValueError(
-            f'{len(same)} different POTCARs with the title {title!r} are uploaded, in the families '
-            f'{", ".join(labels)}: choose one by --family.'
-        )
-    if same:
-        return same[0]
-    where = 'no uploaded POTCAR' if family is None else f'no POTCAR of family {family!r}'
-    raise ValueError(
-        f'{where} has the title {title!r}: upload the family that the run used with `aiida-vasp potcar uploadfamily '
-        '--path FOLDER --name FAMILY --description TEXT`. POTCARs are never taken from the folder of a run.'
-    )
 
 
 def _constraint(path: Path, start: Contcar) -> str | None:

@@ -94,7 +94,10 @@ def _collect(study: str, which: str | None) -> Any:
         raise fail('--study chooses a study in an archive: give the archive as STUDY.')
     load_profile()
     from aiida_hdiff.report.collect import collect_study
+    from aiida_hdiff.report.collect_result import collect_result, is_result
 
+    if is_result(study):
+        return collect_result(study)
     return collect_study(load_study(study))
 
 

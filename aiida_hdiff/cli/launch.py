@@ -31,8 +31,9 @@ from aiida_hdiff.cli.session import busy_database, fail, free_space_error, requi
 @click.option('--max-concurrent', type=int, help='Runs at a time.')
 @click.option('--dry-run', is_flag=True, help='Print jobs, node count and cost; submit nothing.')
 @click.option('--run', 'run_here', is_flag=True, help='Run in this process instead of the daemon.')
+@click.option('--trust', is_flag=True, help='Load model files that could run code: you know who made them.')
 @with_profile
-def launch(study: Path | None, dry_run: bool, run_here: bool, **flags: Any) -> None:
+def launch(study: Path | None, dry_run: bool, run_here: bool, trust: bool, **flags: Any) -> None:
     """Launch a study: from a YAML file, or from flags.
 
     Everything in it is checked before anything is submitted.
@@ -44,8 +45,8 @@ def launch(study: Path | None, dry_run: bool, run_here: bool, **flags: Any) -> N
     require_writable()
     try:
         with busy_database():
-            builder = study_builder(content, folder)
-            _validate(builder)
+            builder = study_builder(content, folder, trust=trust)
+            validate_builder(builder)
     except ValueError as error:
         raise fail(str(error)) from error
     plan = study_plan(builder)
@@ -64,10 +65,17 @@ def launch(study: Path | None, dry_run: bool, run_here: bool, **flags: Any) -> N
         node = run_study(builder)
         click.echo(f'study {node.pk} ended with status {node.exit_status}. See `aiida-hdiff show {node.pk}`.')
         return
-    _submit(builder)
+    submit_builder(builder)
 
 
-def _submit(builder: Any) -> None:
+def submit_builder(builder: Any, what: str = 'study') -> None:
+    """Submit to the daemon.
+
+    Raises
+    ------
+    click.ClickException
+        If it is not running.
+    """
     from aiida.engine import submit
     from aiida.engine.daemon.client import get_daemon_client
 
@@ -75,14 +83,18 @@ def _submit(builder: Any) -> None:
         raise fail('the daemon is not running: start it with `verdi daemon start 2`, or add `--run` to run here.')
     with busy_database():
         node = submit(builder)
-    click.echo(f'submitted study {node.pk}: follow it with `aiida-hdiff status {node.pk} --watch`')
+    click.echo(f'submitted {what} {node.pk}: follow it with `aiida-hdiff status {node.pk} --watch`')
 
 
-def _validate(builder: Any) -> None:
-    """Run the validators of the workchain, as submitting would."""
-    from aiida_hdiff.workflows.diffusion import DiffusionWorkChain
+def validate_builder(builder: Any) -> None:
+    """Run the validators of the workchain, as submitting would.
 
-    error = DiffusionWorkChain.spec().inputs.validate(builder._inputs(prune=True))
+    Raises
+    ------
+    ValueError
+        With what is wrong.
+    """
+    error = builder.process_class.spec().inputs.validate(builder._inputs(prune=True))
     if error is not None:
         raise ValueError(str(error.message))
 

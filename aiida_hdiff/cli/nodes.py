@@ -1,4 +1,4 @@
-"""`aiida-hdiff potential|trajectory|state|diffusivity|arrhenius list|show|export`."""
+"""`aiida-hdiff potential|trajectory|dataset|state|diffusivity|arrhenius list|show|export`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,22 @@ def _summary(node: Any) -> str:
     attributes = node.base.attributes.all
     if 'pair_style' in attributes:
         return f'{attributes["pair_style"] or attributes["architecture"]}  {node.sha256[:12]}'
+    if 'references' in attributes:
+        return f'{node.n_frames} frames of {" ".join(node.elements)} by {", ".join(node.references) or "?"}'
     if 'n_frames' in attributes:
         composition = ''.join(f'{symbol}{count}' for symbol, count in attributes['composition'].items())
         return f'{attributes["n_frames"]} frames of {composition}'
     if 'n_atoms' in attributes:
         return f'{attributes["n_atoms"]} atoms at step {attributes["step"]}'
     return str(node)
+
+
+def _emulated(node: Any) -> str:
+    """Return the label of what descends from the VASP stand-in, or an empty text."""
+    from aiida_hdiff.report.collect_emulated import is_emulated
+    from aiida_hdiff.report.text import EMULATED
+
+    return f'  ({EMULATED})' if is_emulated([node]) else ''
 
 
 def _export(node: Any, output: Path) -> list[Path]:
@@ -44,7 +54,9 @@ def _export(node: Any, output: Path) -> list[Path]:
         for name in node.file_names:
             (output / name).write_bytes(node.base.repository.get_object_content(name, mode='rb'))
         return [output / name for name in node.file_names]
-    if hasattr(node, 'to_ase') and output.suffix != '.h5':
+    if 'references' in node.base.attributes.all and (output.suffix in ('.extxyz', '.xyz') or 'ML_AB' in output.name):
+        node.export(output, fileformat='ml_ab' if 'ML_AB' in output.name else 'extxyz', overwrite=True)
+    elif hasattr(node, 'to_ase') and output.suffix != '.h5':
         from ase.io import write
 
         write(output, node.to_ase())
@@ -68,9 +80,12 @@ def _group(name: str, entry_point: str, what: str, default_output: str) -> click
         from aiida import orm
         from aiida.plugins import DataFactory
 
+        from aiida_hdiff.report.collect_emulated import is_emulated
+
         query = orm.QueryBuilder().append(DataFactory(entry_point), tag='n').order_by({'n': 'id'})
         for (node,) in query.iterall():
-            click.echo(f'{node.pk:>7}  {node.ctime:%Y-%m-%d %H:%M}  {node.label:<28}  {_summary(node)}')
+            mark = '  EMULATED' if is_emulated([node]) else ''
+            click.echo(f'{node.pk:>7}  {node.ctime:%Y-%m-%d %H:%M}  {node.label:<28}  {_summary(node)}{mark}')
 
     @group.command('show')
     @click.argument('node')
@@ -78,7 +93,7 @@ def _group(name: str, entry_point: str, what: str, default_output: str) -> click
     def show(node: str) -> None:
         """Show the attributes of one node, by PK or UUID."""
         found = _load(entry_point, node)
-        click.echo(f'{type(found).__name__} {found.pk} ({found.uuid}) {found.label}')
+        click.echo(f'{type(found).__name__} {found.pk} ({found.uuid}) {found.label}{_emulated(found)}')
         click.echo(json.dumps(found.base.attributes.all, indent=2))
 
     @group.command('export')
@@ -95,12 +110,13 @@ def _group(name: str, entry_point: str, what: str, default_output: str) -> click
         except (OSError, ValueError, KeyError, UnknownFileTypeError) as error:
             raise fail(f'{output} cannot be written: {error}') from error
         for path in written:
-            click.echo(f'wrote {path}')
+            click.echo(f'wrote {path}{_emulated(found)}')
 
     return group
 
 
 potential = _group('potential', 'hdiff.potential', 'potentials', 'potential')
+dataset = _group('dataset', 'hdiff.dataset', 'labelled configurations', 'dataset.extxyz')
 trajectory = _group('trajectory', 'hdiff.trajectory', 'trajectories', 'trajectory.extxyz')
 state = _group('state', 'hdiff.md_state', 'states', 'state.extxyz')
 diffusivity = _group('diffusivity', 'hdiff.diffusivity', 'diffusion coefficients', 'diffusivity.json')

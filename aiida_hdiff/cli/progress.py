@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from aiida_hdiff.workflows.progress import RunProgress, study_progress
+from aiida_hdiff.workflows.progress import RunProgress
+from aiida_hdiff.workflows.training_progress import FOLLOWED, process_progress
 
 REFRESH_S = 2.0
 PLAIN_REFRESH_S = 30.0
@@ -89,7 +90,7 @@ def run_study(builder: Any) -> Any:
             node = root.get('node') or _find(started)
             if node is not None:
                 root['node'] = node
-                display.show(study_progress(node))
+                display.show(process_progress(node))
 
     started = _last_pk()
     task = runner.loop.create_task(watch())
@@ -97,7 +98,7 @@ def run_study(builder: Any) -> Any:
         result = runner.run_get_node(builder)
     finally:
         task.cancel()
-    display.show(study_progress(result.node), final=True)
+    display.show(process_progress(result.node), final=True)
     return result.node
 
 
@@ -107,9 +108,9 @@ def watch_study(node: Any, *, interval_s: float = REFRESH_S) -> None:
 
     display = Display()
     while not load_node(node.pk).is_terminated:
-        display.show(study_progress(node))
+        display.show(process_progress(node))
         time.sleep(interval_s)
-    display.show(study_progress(node), final=True)
+    display.show(process_progress(node), final=True)
 
 
 def _last_pk() -> int:
@@ -124,6 +125,7 @@ def _find(after_pk: int) -> Any:
 
     query = orm.QueryBuilder().append(
         orm.WorkChainNode,
-        filters={'id': {'>': after_pk}, 'process_type': 'aiida.workflows:hdiff.diffusion'},
+        filters={'id': {'>': after_pk}, 'process_type': {'in': list(FOLLOWED)}},
+        tag='first',
     )
-    return query.first(flat=True)
+    return query.order_by({'first': {'id': 'asc'}}).first(flat=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
+
+STUDY = 'aiida.workflows:hdiff.diffusion'
+TRAINED_STUDY = 'aiida.workflows:hdiff.trained_diffusion'
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -128,8 +131,10 @@ def busy_database() -> Iterator[None]:
         raise fail('the database of the profile is busy (locked by the daemon): give the command again.') from error
 
 
-def load_study(identifier: str) -> Any:
-    """Return the DiffusionWorkChain node with this PK or UUID.
+def load_study(identifier: str, kinds: Collection[str] = (STUDY,)) -> Any:
+    """Return the node of a study with this PK or UUID, by default a DiffusionWorkChain.
+
+    Of a training and study in one, the study is returned, unless the whole is among the ``kinds``.
 
     Raises
     ------
@@ -143,7 +148,12 @@ def load_study(identifier: str) -> Any:
         node = orm.load_node(identifier)
     except (NotExistent, MultipleObjectsError, ValueError) as error:
         raise fail(f'no node {identifier!r} in this profile: {error}') from error
-    if getattr(node, 'process_type', None) != 'aiida.workflows:hdiff.diffusion':
+    if getattr(node, 'process_type', None) == TRAINED_STUDY and TRAINED_STUDY not in kinds:
+        studies = node.base.links.get_outgoing(link_label_filter='diffusion').all_nodes()
+        if not studies:
+            raise fail(f'process {identifier} is still training: see `aiida-hdiff status {identifier}`.')
+        node = studies[0]
+    if getattr(node, 'process_type', None) not in kinds:
         label = getattr(node, 'process_label', None) or type(node).__name__
         raise fail(f'node {identifier} is a {label}, not a DiffusionWorkChain: give the PK that `launch` printed.')
     return node

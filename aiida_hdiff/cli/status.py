@@ -12,16 +12,16 @@ from aiida_hdiff.cli.session import load_study, with_profile
 @click.option('--watch', is_flag=True, help='Keep the display up to date until the study ends.')
 @with_profile
 def status(study: str, watch: bool) -> None:
-    """Show the progress of the study with this PK or UUID."""
+    """Show the progress of the study or training with this PK or UUID."""
     from aiida_hdiff.cli.progress import Display, watch_study
-    from aiida_hdiff.workflows.progress import study_progress
+    from aiida_hdiff.workflows.training_progress import FOLLOWED, process_progress
 
-    node = load_study(study)
+    node = load_study(study, FOLLOWED)
     if watch:
         watch_study(node)
     else:
-        for row in study_progress(node):
+        for row in process_progress(node):
             click.echo(f'{row.label:<18} {row.state:<9} {row.steps_done:>10}/{row.steps_total}  {row.stage}')
-        Display().show(study_progress(node), final=True)
+        Display().show(process_progress(node), final=True)
     state = node.process_state.value if node.process_state else 'unknown'
     click.echo(f'study {node.pk}: {state}{f", {node.exit_message}" if node.exit_message else ""}')

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SETTINGS_PREFIX = 'vasp:'
+EMULATED_PREFIX = 'emulated-'
+"""Begins the reference of labels that the stand-in for VASP has made: they never mix with those of VASP."""
 LARGEST_SEED = 900_000_000
 """Upper bound of the first number of RANDOM_SEED."""
 
@@ -207,6 +209,16 @@ def dft_settings_hash(incar: Mapping[str, Any], potcar_titles: Sequence[str], kp
     }
     text = json.dumps(content, sort_keys=True, separators=(',', ':'))
     return SETTINGS_PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def label_reference(settings_hash: str, *, emulated: bool) -> str:
+    """Return the reference of labels made with these settings by VASP, or by its stand-in."""
+    return EMULATED_PREFIX + settings_hash if emulated and settings_hash else settings_hash
+
+
+def settings_of_reference(reference: str) -> str:
+    """Return the identity of the settings in a reference, whether the labels are emulated or not."""
+    return reference.removeprefix(EMULATED_PREFIX)
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from aiida_hdiff.formats.incar import dft_settings_hash, number
+from aiida_hdiff.formats.incar import dft_settings_hash, label_reference, number
 from aiida_hdiff.formats.ionic_step import StepStream, VaspHeader
 from aiida_hdiff.formats.labelled import LabelledFrames
 from aiida_hdiff.formats.labelled_frame import LabelledFrame
@@ -85,7 +85,8 @@ def read_vasp_labels(
     outcar = is_outcar(path)
     stream = (iter_outcar if outcar else iter_vasprun)(path, allow_truncated=allow_truncated)
     if reference is None:
-        reference = '' if outcar else level_of_theory(path, stream.header)
+        level = '' if outcar else level_of_theory(path, stream.header)
+        reference = label_reference(level, emulated=stream.header.emulated)
     frames = _frames(stream, path.name if origin is None else origin, reference)
     if not frames:
         raise ValueError(

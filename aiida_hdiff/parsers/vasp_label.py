@@ -15,6 +15,7 @@ from aiida_hdiff.calculations import vasp_label as files
 from aiida_hdiff.calculations.vasp_inputs import settings_hash
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.formats import LabelledFrames
+from aiida_hdiff.formats.incar import label_reference
 from aiida_hdiff.formats.ionic_step import IonicStep, VaspHeader
 from aiida_hdiff.formats.vasp_messages import RunMessages, scan_messages
 from aiida_hdiff.formats.vasprun import iter_vasprun
@@ -75,7 +76,8 @@ class VaspLabelParser(Parser):
         self.out('misc', misc)
         dataset = None
         if step.scf_converged is not False:
-            reference = settings_hash(inputs.parameters.get_dict(), dict(inputs.potential), inputs.kpoints)
+            level = settings_hash(inputs.parameters.get_dict(), dict(inputs.potential), inputs.kpoints)
+            reference = label_reference(level, emulated=header.emulated)
             frame = replace(
                 step.to_labelled(header.symbols, origin=inputs.structure.label, reference=reference),
                 positions=np.array([site.position for site in inputs.structure.sites]),

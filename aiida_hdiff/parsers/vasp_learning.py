@@ -159,3 +159,29 @@ def new_frames(ml_ab: MLAB, n_before: int, dft_steps: DftSteps, reference: str) 
             converged.append(-1)
     found = labelled_from_ml_ab(frames, origins=origins, reference=reference, config_type='')
     return replace(found, scf_converged=np.array(converged, dtype=np.int8))
+
+
+def with_missing(
+    frames: LabelledFrames | None, calculated: LabelledFrames | None, known_energies: Sequence[float]
+) -> LabelledFrames | None:
+    """Return the new frames of ML_ABN and after them the steps of DFT that it lacks, which their energies tell.
+
+    VASP adds labelled steps to its training set some at a time: one that is killed has calculated more than ML_ABN has.
+
+    Parameters
+    ----------
+    frames
+        New configurations of ML_ABN, if there are any.
+    calculated
+        All steps of DFT of the run, if there are any.
+    known_energies
+        Energies (eV) of all configurations in ML_ABN.
+    """
+    if calculated is None:
+        return frames
+    known = np.asarray(known_energies, dtype=np.float64)
+    missing = ~(np.abs(known[None, :] - calculated.energies[:, None]) < ENERGY_TOLERANCE_EV).any(axis=1)
+    if not missing.any():
+        return frames
+    added = calculated.select(missing)
+    return added if frames is None else LabelledFrames.concatenate([frames, added])

@@ -14,6 +14,7 @@ from aiida_hdiff.calculations.vasp_inputs import settings_hash
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.formats import MLAB, LabelledFrames, read_ml_ab
+from aiida_hdiff.formats.incar import label_reference
 from aiida_hdiff.formats.ml_ff import read_ml_ff_header
 from aiida_hdiff.formats.ml_logfile import read_ml_logfile
 from aiida_hdiff.formats.ml_reg import read_ml_reg
@@ -26,6 +27,7 @@ from aiida_hdiff.parsers.vasp_learning import (
     log_offset,
     new_frames,
     regression_node,
+    with_missing,
 )
 
 REFIT_MODES = ('refit', 'refitbayesian')
@@ -80,16 +82,18 @@ def read_training(
     reg = _read(training, folder / 'ML_REG', lambda path: read_ml_reg(path, allow_truncated=True))
     if reg is not None:
         training.nodes['regression'] = regression_node(reg)
-    reference = _reference(inputs)
     ml_ab = _read_training_set(training, folder / files.ML_ABN)
+    emulated = training.emulated or (run.header is not None and run.header.emulated)
+    reference = label_reference(_reference(inputs), emulated=emulated)
     frames = None
     if ml_ab is not None:
         n_before = int(inputs['n_configurations'].value) if 'n_configurations' in inputs else _n_read(inputs)
         frames = new_frames(ml_ab, n_before, dft_steps, reference)
         if 'store_ml_ab' in inputs and inputs['store_ml_ab'].value and training.n_configurations is not None:
             training.nodes['ml_ab'] = orm.SinglefileData(folder / files.ML_ABN, filename=files.ML_ABN)
-    elif dft_steps.steps:
-        frames = _frames_of_run(training, folder / 'vasprun.xml', dft_steps, reference)
+    if dft_steps.steps and (frames is None or len(frames) < len(dft_steps.steps)):
+        known = [] if ml_ab is None else [frame.energy for frame in ml_ab]
+        frames = with_missing(frames, _frames_of_run(training, folder / 'vasprun.xml', dft_steps, reference), known)
     if frames is not None:
         training.nodes['dataset'] = LabelledDataset(frames)
     if mode in REFIT_MODES:
@@ -144,7 +148,7 @@ def _reference(inputs: Mapping[str, Any]) -> str:
 
 
 def _frames_of_run(training: Training, path: Path, dft_steps: DftSteps, reference: str) -> LabelledFrames | None:
-    """Return the steps of DFT of vasprun.xml as frames, where there is no ML_ABN to have them with all digits."""
+    """Return the steps of DFT of vasprun.xml as frames; ML_ABN has more digits, but not the last steps after a kill."""
     found = []
     origins = iter(zip(dft_steps.steps, dft_steps.temperatures_K, strict=True))
     try:

@@ -8,9 +8,10 @@ from typing import Any
 from aiida_hdiff.calculations.label import potential_error
 from aiida_hdiff.calculations.label_batches import configurations
 from aiida_hdiff.data.dataset import LabelledDataset
-from aiida_hdiff.data.model_trust import trust_error
+from aiida_hdiff.data.model_trust import calculator_error, trust_error
 from aiida_hdiff.engine.label_settings import LabelSettings, label_settings_error
 from aiida_hdiff.formats.configurations import structure_keys
+from aiida_hdiff.formats.incar import settings_of_reference
 
 BACK_ENDS = {
     'hdiff.label': 'engine',
@@ -62,8 +63,10 @@ def _engine_error(value: Mapping[str, Any]) -> str | None:
     if error:
         return f'`settings`: {error}'
     settings = LabelSettings.from_dict(value['settings'].get_dict())
-    return potential_error(settings, value.get('potential'), value['frames'].elements) or trust_error(
-        value.get('potential'), value.get('options')
+    return (
+        potential_error(settings, value.get('potential'), value['frames'].elements)
+        or calculator_error(settings.calculator)
+        or trust_error(value.get('potential'), value.get('options'))
     )
 
 
@@ -103,7 +106,7 @@ def _reference_error(value: Mapping[str, Any], reference: str) -> str | None:
         ('previous', 'leave it out, or give its settings'),
     ):
         dataset: LabelledDataset | None = value.get(name)
-        if dataset is not None and dataset.references != [reference]:
+        if dataset is not None and list(map(settings_of_reference, dataset.references)) != [reference]:
             found = ', '.join(one or 'unknown settings' for one in dataset.references)
             return (
                 f'`{name}` was labelled with {found}, but these settings are {reference}: labels of different '

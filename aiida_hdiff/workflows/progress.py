@@ -13,6 +13,8 @@ from aiida import orm
 from aiida_hdiff.calculations.stages import STAGES, stage_settings
 from aiida_hdiff.formats.lammps import read_screen_output
 
+_TAIL_CHARACTERS = 40_000
+
 
 @dataclass(frozen=True)
 class RunProgress:
@@ -109,11 +111,14 @@ def job_steps(job: orm.CalcJobNode) -> int:
     workdir = job.get_remote_workdir()
     if workdir is None:
         return 0
+    start = int(job.inputs.checkpoint.step) if 'checkpoint' in job.inputs else 0
+    if job.process_type.endswith('vasp_md'):
+        return start + last_oszicar_step(remote_text(job, f'{workdir}/OSZICAR'))
     lammps = job.process_type.endswith('lammps_md')
     name = job.get_option('output_filename') if lammps else 'progress.json'
     text = remote_text(job, f'{workdir}/{name}')
     if not text:
-        return int(job.inputs.checkpoint.step) if 'checkpoint' in job.inputs else 0
+        return start
     if lammps:
         return read_screen_output(text).last_step or 0
     try:
@@ -136,3 +141,12 @@ def remote_text(job: orm.CalcJobNode, path: str) -> str:
         except OSError:
             return ''
         return target.read_text()
+
+
+def last_oszicar_step(text: str) -> int:
+    """Return the number of the last complete step of an OSZICAR, or of its end; 0 if there is none."""
+    for line in reversed(text[-_TAIL_CHARACTERS:].splitlines()):
+        number, equals, _ = line.strip().partition(' T=')
+        if equals and number.strip().isdigit():
+            return int(number)
+    return 0

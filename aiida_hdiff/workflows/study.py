@@ -12,6 +12,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_hdiff.calculations.structures import create_host, create_supercell, insert_hydrogen
+from aiida_hdiff.data.model_trust import trusted_options
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.workflows.diffusion import DiffusionWorkChain, published_values
 from aiida_hdiff.workflows.md_stage import engine_name
@@ -76,7 +77,7 @@ def structure_from_spec(spec: Mapping[str, Any], folder: Path) -> orm.StructureD
     return create_supercell(node, orm.List(list(spec['supercell']))) if 'supercell' in spec else node
 
 
-def study_builder(study: Mapping[str, Any], folder: Path) -> Any:
+def study_builder(study: Mapping[str, Any], folder: Path, *, trust: bool = False) -> Any:
     """Return the builder of a DiffusionWorkChain for a study; structures and potentials are stored on the way.
 
     Parameters
@@ -85,6 +86,8 @@ def study_builder(study: Mapping[str, Any], folder: Path) -> Any:
         The content of a study file, see ``study.schema.json``.
     folder
         Where relative paths in it start.
+    trust
+        The user vouches for those of the potentials that could run code: record it in this profile.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def study_builder(study: Mapping[str, Any], folder: Path) -> Any:
         seed=study.get('seed', 1),
         replicas=study.get('replicas', 1),
         max_concurrent=study.get('max_concurrent', 2),
-        options=dict(study.get('options', {})),
+        options={**study.get('options', {}), **trusted_options(potentials.values(), trust=trust)},
         literature=_literature(study, folder, structure),
         potcars=_potcars(study, potentials, structure),
     )

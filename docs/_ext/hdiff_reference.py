@@ -78,27 +78,21 @@ def _flat(settings: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     return flat
 
 
-def protocol_descriptions() -> list[str]:
-    """Return the names and descriptions of the protocols."""
-    from aiida_hdiff.workflows.settings import DiffusionProtocols
-
-    default = DiffusionProtocols.get_default_protocol()
+def _descriptions(protocols: Any) -> list[str]:
+    default = protocols.get_default_protocol()
     return _table(
         ('Protocol', 'Purpose'),
         [
             (f'`{name}`{" (default)" if name == default else ""}', text)
-            for name, text in DiffusionProtocols.get_available_protocols().items()
+            for name, text in protocols.get_available_protocols().items()
         ],
     )
 
 
-def protocol_settings() -> list[str]:
-    """Return every setting in every protocol; those that differ from the defaults in bold."""
-    from aiida_hdiff.workflows.settings import DiffusionProtocols
-
-    names = list(DiffusionProtocols.get_available_protocols())
-    columns = {name: _flat(DiffusionProtocols.get_protocol_settings(name)) for name in names}
-    defaults = _flat(DiffusionProtocols._load_protocols()['defaults'])
+def _settings(protocols: Any) -> list[str]:
+    names = list(protocols.get_available_protocols())
+    columns = {name: _flat(protocols.get_protocol_settings(name)) for name in names}
+    defaults = _flat(protocols._load_protocols()['defaults'])
     rows = []
     for key, default in defaults.items():
         cells = [
@@ -106,6 +100,41 @@ def protocol_settings() -> list[str]:
         ]
         rows.append((f'`{key}`', *cells))
     return _table(('Setting', *names), rows)
+
+
+def protocol_descriptions() -> list[str]:
+    """Return the names and descriptions of the protocols."""
+    from aiida_hdiff.workflows.settings import DiffusionProtocols
+
+    return _descriptions(DiffusionProtocols)
+
+
+def protocol_settings() -> list[str]:
+    """Return every setting in every protocol; those that differ from the defaults in bold."""
+    from aiida_hdiff.workflows.settings import DiffusionProtocols
+
+    return _settings(DiffusionProtocols)
+
+
+def training_file() -> list[str]:
+    """Return the keys of a training file."""
+    from aiida_hdiff.workflows.training_study import training_schema
+
+    return _table(('Key', 'Type', 'Required', 'Meaning'), _schema_rows(training_schema()))
+
+
+def training_descriptions() -> list[str]:
+    """Return the names and descriptions of the protocols of the training on the fly."""
+    from aiida_hdiff.workflows.training import OnTheFlyProtocols
+
+    return _descriptions(OnTheFlyProtocols)
+
+
+def training_settings() -> list[str]:
+    """Return every setting of the training on the fly in every protocol; what differs from the defaults in bold."""
+    from aiida_hdiff.workflows.training import OnTheFlyProtocols
+
+    return _settings(OnTheFlyProtocols)
 
 
 def stage_parameters() -> list[str]:
@@ -132,8 +161,13 @@ def exit_codes() -> list[str]:
         (WorkflowFactory, 'hdiff.diffusion'),
         (WorkflowFactory, 'hdiff.diffusivity'),
         (WorkflowFactory, 'hdiff.md_stage'),
+        (WorkflowFactory, 'hdiff.on_the_fly'),
+        (WorkflowFactory, 'hdiff.vasp_mlff_base'),
+        (WorkflowFactory, 'hdiff.trained_diffusion'),
+        (WorkflowFactory, 'hdiff.label'),
         (CalculationFactory, 'hdiff.lammps_md'),
         (CalculationFactory, 'hdiff.md'),
+        (CalculationFactory, 'hdiff.label'),
     ):
         codes = sorted(factory(name).spec().exit_codes.items(), key=lambda item: item[1].status)
         rows = [
@@ -141,7 +175,12 @@ def exit_codes() -> list[str]:
             for label, code in codes
             if code.status not in own
         ]
-        lines += [f'**`{name}`**', '', *_table(('Status', 'Label', 'Message', 'May be served from the cache'), rows)]
+        kind = 'workchain' if factory is WorkflowFactory else 'job'
+        lines += [
+            f'**{kind} `{name}`**',
+            '',
+            *_table(('Status', 'Label', 'Message', 'May be served from the cache'), rows),
+        ]
     return lines
 
 
@@ -149,7 +188,16 @@ def node_types() -> list[str]:
     """Return the node types by entry point."""
     from aiida.plugins import DataFactory
 
-    kinds = ('potential', 'trajectory', 'md_state', 'diffusivity', 'arrhenius', 'literature')
+    kinds = (
+        'potential',
+        'configurations',
+        'dataset',
+        'trajectory',
+        'md_state',
+        'diffusivity',
+        'arrhenius',
+        'literature',
+    )
     classes = [(f'hdiff.{kind}', DataFactory(f'hdiff.{kind}')) for kind in kinds]
     return _table(
         ('Entry point', 'Class', 'Content'),
@@ -162,6 +210,9 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     'results-file': results_file,
     'protocol-descriptions': protocol_descriptions,
     'protocol-settings': protocol_settings,
+    'training-file': training_file,
+    'training-descriptions': training_descriptions,
+    'training-settings': training_settings,
     'stage-parameters': stage_parameters,
     'exit-codes': exit_codes,
     'node-types': node_types,

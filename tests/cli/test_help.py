@@ -12,7 +12,7 @@ from aiida_hdiff import __version__
 from aiida_hdiff.cli import main
 
 HEAVY = ('aiida.orm', 'numpy', 'ase', 'h5py', 'scipy', 'torch', 'matplotlib')
-NODES = ('potential', 'trajectory', 'state', 'diffusivity', 'arrhenius', 'literature')
+NODES = ('potential', 'dataset', 'trajectory', 'state', 'diffusivity', 'arrhenius', 'literature')
 
 
 def commands():
@@ -36,7 +36,7 @@ def test_help_of_every_command(run_command, command):
 def test_the_commands_are_these(run_command):
     output = run_command('--help')
     names = [
-        'quickstart', 'setup', 'plan', 'launch', 'status', 'show', 'report', 'plot', 'export', 'import', *NODES,
+        'quickstart', 'setup', 'plan', 'launch', 'launch-training', 'status', 'show', 'report', 'plot', 'plot-training', 'export', 'import', 'import-mlab', 'import-vasp', *NODES,
     ]  # fmt: skip
     assert list(main.commands_by_name) == names
     for name, (_, text) in main.commands_by_name.items():
@@ -45,8 +45,16 @@ def test_the_commands_are_these(run_command):
 
 
 def test_nodes_are_listed_shown_and_exported():
-    assert {command[1] for command in commands() if len(command) == 2} == {'list', 'show', 'export'}
-    assert {command[0] for command in commands() if len(command) == 2} == set(NODES)
+    found = {}
+    for name, *child in commands():
+        if child:
+            found.setdefault(name, set()).update(child)
+    more = {name: children - {'list', 'show', 'export'} for name, children in found.items()}
+    assert {name: children for name, children in more.items() if children} == {
+        'dataset': {'import', 'split', 'subsample', 'statistics'},
+        'potential': {'import', 'check', 'trust', 'trust-calculator'},
+    }
+    assert set(found) == set(NODES)
 
 
 def test_version(run_command):

@@ -8,17 +8,20 @@ from aiida import orm
 from ase.io import read
 
 from aiida_hdiff.data.arrhenius import ArrheniusData
+from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.diffusivity import DiffusivityData
+from aiida_hdiff.formats import read_extxyz, read_ml_ab
 from tests.data.test_results import ARRHENIUS, DIFFUSIVITY
 
-KINDS = ('potential', 'trajectory', 'state', 'diffusivity', 'arrhenius')
+KINDS = ('potential', 'dataset', 'trajectory', 'state', 'diffusivity', 'arrhenius')
 
 
 @pytest.fixture
-def make(generate_potential, generate_trajectory, generate_state):
+def make(generate_potential, generate_trajectory, generate_state, generate_dataset):
     """Give a factory of one stored node of each type."""
     makers = {
         'potential': lambda: generate_potential('mace', files=[b'one', b'two']),
+        'dataset': generate_dataset,
         'trajectory': lambda: generate_trajectory(velocities=np.zeros((20, 5, 3))),
         'state': lambda: generate_state(step=42),
         'diffusivity': lambda: DiffusivityData(DIFFUSIVITY),
@@ -35,6 +38,7 @@ def make(generate_potential, generate_trajectory, generate_state):
 
 SUMMARY = {
     'potential': 'mace  ',
+    'dataset': '4 frames of H Cu by emt',
     'trajectory': '20 frames of H1Ni4',
     'state': '33 atoms at step 42',
     'diffusivity': 'D(803 K) = ',
@@ -74,6 +78,26 @@ def test_export_of_a_trajectory(run_command, make, tmp_path):
     run_command('trajectory', 'export', node.pk, '-o', tmp_path / 'a.h5')
     with node.open(mode='rb') as handle:
         assert (tmp_path / 'a.h5').read_bytes() == handle.read()
+
+
+def test_export_of_a_dataset(run_command, make, tmp_path):
+    node = make('dataset')
+    expected = node.frames()
+    run_command('dataset', 'export', node.pk)
+    np.testing.assert_array_equal(read_extxyz('dataset.extxyz').forces, expected.forces)
+    run_command('dataset', 'export', node.pk, '-o', tmp_path / 'ML_AB')
+    assert sorted(one.energy for one in read_ml_ab(tmp_path / 'ML_AB')) == pytest.approx(sorted(expected.energies))
+    run_command('dataset', 'export', node.pk, '-o', tmp_path / 'set.traj')
+    assert [one.get_potential_energy() for one in read(tmp_path / 'set.traj', ':')] == expected.energies.tolist()
+
+
+def test_export_of_a_dataset_without_stress_as_ml_ab(run_command, generate_dataset):
+    from dataclasses import replace
+
+    frames = generate_dataset().frames()
+    node = LabelledDataset(replace(frames, stresses=frames.stresses * np.nan)).store()
+    output = run_command('dataset', 'export', node.pk, '-o', 'ML_AB', code=1)
+    assert 'ML_AB cannot be written: frame 0 has no stress' in output
 
 
 def test_export_of_a_state(run_command, make, tmp_path):

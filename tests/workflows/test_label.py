@@ -11,6 +11,7 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_hdiff.calculations.label import LabelCalculation
 from aiida_hdiff.data.configurations import ConfigurationsData
+from aiida_hdiff.data.model_trust import trust_calculator
 from aiida_hdiff.engine.label_settings import LabelSettings
 from aiida_hdiff.formats.configurations import Configurations
 from aiida_hdiff.workflows.label import LabelWorkChain
@@ -25,6 +26,13 @@ INCAR = {'ENCUT': 300, 'EDIFF': 1e-6, 'GGA': 'PE', 'ISMEAR': 0, 'SIGMA': 0.1}
 def own(name, **parameters):
     calculator = f'tests.engine.label_calculators:{name}'
     return {'calculator': calculator, 'allow_any_calculator': True, 'parameters': parameters}
+
+
+@pytest.fixture(autouse=True)
+def trusted_calculators(aiida_profile):
+    for name in ('Moody', 'NoStress', 'Slow', 'refuses'):
+        trust_calculator(f'tests.engine.label_calculators:{name}')
+    trust_calculator('no_package:X')
 
 
 @pytest.fixture
@@ -234,6 +242,20 @@ def test_calculators_that_cannot_be_made(run, generate_configurations, settings,
     assert node.exit_status == LabelWorkChain.exit_codes[name].status
     assert results['results']['n_jobs'] == 1
     assert isinstance(results['results'], orm.Dict)
+
+
+def test_model_that_the_engine_refuses(generate_workchain, inputs):
+    process = generate_workchain('hdiff.label', inputs())
+    process.setup()
+    process.ctx.fatal = {'status': LabelCalculation.exit_codes.ERROR_MODEL_NOT_TRUSTED.status, 'message': 'refused'}
+    assert not process.has_frames_left()
+    code = process.results()
+    assert (code.status, code.message) == (LabelWorkChain.exit_codes.ERROR_MODEL_NOT_TRUSTED.status, 'refused')
+
+
+def test_classes_need_the_word_in_this_profile(inputs, error_of):
+    settings = orm.Dict({'calculator': 'subprocess:Popen', 'allow_any_calculator': True, 'parameters': {'args': 'ls'}})
+    assert 'trust-calculator subprocess:Popen' in error_of('hdiff.label', inputs(settings=settings))
 
 
 def test_every_exit_code_has_a_test():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aiida_hdiff.engine.exit_codes import BAD_INPUT, EngineError
+from aiida_hdiff.engine.job_input import bad_input, check_keys, job_limits
 from aiida_hdiff.engine.label_settings import LabelSettings
 
 if TYPE_CHECKING:
@@ -57,20 +57,14 @@ class LabelInput:
         EngineError
             If something is missing, unknown or out of range.
         """
-        for key in values:
-            if key not in _KEYS:
-                raise _bad(f'unknown key `{key}`; known: {", ".join(_KEYS)}.')
+        check_keys(values, _KEYS)
         try:
             settings = LabelSettings.from_dict(values.get('settings') or {})
         except ValueError as error:
-            raise _bad(f'`settings`: {error}') from error
-        threads, max_seconds = values.get('threads', 1), values.get('max_seconds')
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise _bad(f'`threads` is {threads!r}: give a whole number of at least 1.')
-        if max_seconds is not None and (not isinstance(max_seconds, (int, float)) or not max_seconds > 0):
-            raise _bad(f'`max_seconds` is {max_seconds!r}: give a positive number of seconds.')
+            raise bad_input(f'`settings`: {error}') from error
+        threads, max_seconds = job_limits(values)
         if not isinstance(values.get('frames'), str):
-            raise _bad('`frames` is missing: give the name of the file with the configurations.')
+            raise bad_input('`frames` is missing: give the name of the file with the configurations.')
         return cls(
             settings=settings,
             reference=str(values.get('reference') or settings.reference()),
@@ -81,10 +75,6 @@ class LabelInput:
             max_seconds=max_seconds,
             trusted=values.get('trusted') is True,
         )
-
-
-def _bad(message: str) -> EngineError:
-    return EngineError(BAD_INPUT, message)
 
 
 def read_configurations(name: str) -> Configurations:
@@ -101,8 +91,8 @@ def read_configurations(name: str) -> Configurations:
     arrays = read_arrays(name)
     missing = [key for key in ARRAYS if key not in arrays]
     if missing:
-        raise _bad(f'{name}: lacks {", ".join(missing)}.')
+        raise bad_input(f'{name}: lacks {", ".join(missing)}.')
     try:
         return Configurations.from_arrays(arrays)
     except ValueError as error:
-        raise _bad(f'{name}: {error}.') from error
+        raise bad_input(f'{name}: {error}.') from error

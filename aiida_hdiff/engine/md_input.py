@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiida_hdiff.engine.exit_codes import BAD_INPUT, EngineError
+from aiida_hdiff.engine.job_input import bad_input, check_keys, job_limits
 from aiida_hdiff.engine.parameters import MDParameters
 
 if TYPE_CHECKING:
@@ -75,23 +75,17 @@ class MDInput:
         EngineError
             If something is missing, unknown or out of range.
         """
-        for key in values:
-            if key not in _KEYS:
-                raise _bad(f'unknown key `{key}`; known: {", ".join(_KEYS)}.')
+        check_keys(values, _KEYS)
         try:
             parameters = MDParameters.from_dict(values.get('parameters') or {})
         except ValueError as error:
-            raise _bad(f'`parameters`: {error}') from error
+            raise bad_input(f'`parameters`: {error}') from error
         potential = values.get('potential')
         if not isinstance(potential, Mapping) or not isinstance(potential.get('architecture'), str):
-            raise _bad('`potential` must be a mapping with `architecture`, `file` and `options`.')
-        threads, max_seconds = values.get('threads', 1), values.get('max_seconds')
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise _bad(f'`threads` is {threads!r}: give a whole number of at least 1.')
-        if max_seconds is not None and (not isinstance(max_seconds, (int, float)) or not max_seconds > 0):
-            raise _bad(f'`max_seconds` is {max_seconds!r}: give a positive number of seconds.')
+            raise bad_input('`potential` must be a mapping with `architecture`, `file` and `options`.')
+        threads, max_seconds = job_limits(values)
         if not isinstance(values.get('start'), str):
-            raise _bad('`start` is missing: give the name of the file with the structure.')
+            raise bad_input('`start` is missing: give the name of the file with the structure.')
         return cls(
             parameters=parameters,
             potential=Potential(
@@ -105,10 +99,6 @@ class MDInput:
             threads=threads,
             max_seconds=max_seconds,
         )
-
-
-def _bad(message: str) -> EngineError:
-    return EngineError(BAD_INPUT, message)
 
 
 def read_arrays(name: str) -> dict[str, Any]:
@@ -127,9 +117,9 @@ def read_arrays(name: str) -> dict[str, Any]:
         with np.load(Path(name), allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except FileNotFoundError as error:
-        raise _bad(f'{name}: no such file in the working directory.') from error
+        raise bad_input(f'{name}: no such file in the working directory.') from error
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise _bad(f'{name}: not a readable .npz archive of plain arrays ({type(error).__name__}).') from error
+        raise bad_input(f'{name}: not a readable .npz archive of plain arrays ({type(error).__name__}).') from error
 
 
 def read_start(name: str) -> tuple[Atoms, Any]:
@@ -146,15 +136,15 @@ def read_start(name: str) -> tuple[Atoms, Any]:
     arrays = read_arrays(name)
     missing = [key for key in ('numbers', 'positions', 'cell', 'pbc') if key not in arrays]
     if missing:
-        raise _bad(f'{name}: lacks {", ".join(missing)}.')
+        raise bad_input(f'{name}: lacks {", ".join(missing)}.')
     n_atoms = arrays['numbers'].size
     shapes = {'positions': (n_atoms, 3), 'velocities': (n_atoms, 3), 'cell': (3, 3), 'pbc': (3,)}
     for key, shape in shapes.items():
         if key in arrays and (arrays[key].shape != shape or not np.all(np.isfinite(arrays[key]))):
-            raise _bad(f'{name}: `{key}` must be finite numbers of shape {shape}.')
+            raise bad_input(f'{name}: `{key}` must be finite numbers of shape {shape}.')
     if n_atoms < 2:
-        raise _bad(f'{name}: {n_atoms} atom(s); with the total momentum kept zero at least 2 are needed.')
+        raise bad_input(f'{name}: {n_atoms} atom(s); with the total momentum kept zero at least 2 are needed.')
     if np.any(arrays['numbers'] < 1) or np.any(arrays['numbers'] > 118):
-        raise _bad(f'{name}: `numbers` must be atomic numbers.')
+        raise bad_input(f'{name}: `numbers` must be atomic numbers.')
     atoms = Atoms(numbers=arrays['numbers'], positions=arrays['positions'], cell=arrays['cell'], pbc=arrays['pbc'])
     return atoms, arrays.get('velocities')

@@ -32,6 +32,12 @@ def _parser() -> argparse.ArgumentParser:
     md.add_argument('input', type=Path, help='JSON file with the settings of the stage.')
     label = commands.add_parser('label', help='Label configurations with energies and forces in the working directory.')
     label.add_argument('input', type=Path, help='JSON file with the calculator and the name of the configurations.')
+    evaluate = commands.add_parser('evaluate', help='Predict energies and forces of configurations by a potential.')
+    evaluate.add_argument('input', type=Path, help='JSON file with the potential and the name of the configurations.')
+    chgnet = commands.add_parser('train-chgnet', help='Fine-tune CHGNet in the working directory.')
+    chgnet.add_argument('input', type=Path, help='JSON file with the settings and the names of the data sets.')
+    mace = commands.add_parser('train-mace', help='Train or fine-tune a MACE model in the working directory.')
+    mace.add_argument('input', type=Path, help='JSON file with the options of mace_run_train.')
     return parser
 
 
@@ -112,6 +118,59 @@ def _run_label(path: Path, run: _Run) -> str:
     return f'{labelling.done} configurations have labels, {labelling.failed} failed.'
 
 
+def _run_evaluate(path: Path, run: _Run) -> str:
+    values = _read_input(path)
+    _set_threads(_threads(values))
+    from aiida_hdiff.engine.evaluate import EvaluateInput, Evaluation, evaluation_versions
+
+    job = EvaluateInput.from_dict(values)
+    run.versions = lambda: evaluation_versions(job.potential.architecture)
+    evaluation = Evaluation(job)
+    try:
+        evaluation.run(run.started)
+    finally:
+        run.step = evaluation.done
+    return f'{evaluation.done} configurations have predictions, {evaluation.failed} failed.'
+
+
+def _run_train_chgnet(path: Path, run: _Run) -> str:
+    values = _read_input(path)
+    _set_threads(_threads(values))
+    from aiida_hdiff.engine.calculators import package_versions
+    from aiida_hdiff.engine.train_chgnet import ChgnetTraining
+    from aiida_hdiff.engine.train_chgnet_input import ChgnetTrainingInput
+
+    run.versions = lambda: package_versions('chgnet')
+    training = ChgnetTraining(ChgnetTrainingInput.from_dict(values))
+    try:
+        training.run(run.started)
+    finally:
+        run.step = training.epoch
+    return f'{training.epoch} epochs are done; the best model is of epoch {training.best_epoch}.'
+
+
+def _run_train_mace(path: Path, run: _Run) -> str:
+    values = _read_input(path)
+    _set_threads(_threads(values))
+    from aiida_hdiff.engine.calculators import package_versions
+    from aiida_hdiff.engine.mace_input import MaceInput
+    from aiida_hdiff.engine.mace_train import MaceTraining
+
+    run.engine, run.versions = 'mace', lambda: package_versions('mace')
+    training = MaceTraining(MaceInput.from_dict(values))
+    try:
+        training.run(run.started)
+    finally:
+        run.step = training.epoch
+    return f'{training.epoch} epochs are done.'
+
+
+def _threads(values: dict[str, Any]) -> int:
+    """Return the threads, before all of the input is checked with what numpy is imported for."""
+    threads = values.get('threads', 1)
+    return threads if isinstance(threads, int) and threads > 0 else 1
+
+
 def _run(command: Callable[[Path, _Run], str], path: Path) -> int:
     run, code = _Run(), FINISHED
     try:
@@ -126,7 +185,13 @@ def _run(command: Callable[[Path, _Run], str], path: Path) -> int:
     return code
 
 
-_COMMANDS = {'md': _run_md, 'label': _run_label}
+_COMMANDS = {
+    'md': _run_md,
+    'label': _run_label,
+    'evaluate': _run_evaluate,
+    'train-chgnet': _run_train_chgnet,
+    'train-mace': _run_train_mace,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

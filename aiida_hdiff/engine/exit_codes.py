@@ -10,6 +10,14 @@ EXPLODED = 41
 """The atoms left physical bounds; the offending frame is in `exploded.npz`."""
 TOO_MANY_FAILURES = 42
 """More configurations could not be labelled than allowed; the others are in `labels.jsonl`."""
+DIVERGED = 43
+"""The loss of a training has left all bounds."""
+NOT_A_NUMBER = 44
+"""The loss of a training is not a number."""
+OUT_OF_MEMORY = 45
+"""The memory does not suffice."""
+ENERGY_SHIFT = 46
+"""The energies of a foundation model and of the data set are of different zero."""
 MISSING_PACKAGE = 50
 """The potential needs a package that is not installed."""
 BAD_INPUT = 51
@@ -24,6 +32,10 @@ STATES = {
     INTERRUPTED: 'interrupted',
     EXPLODED: 'exploded',
     TOO_MANY_FAILURES: 'too many failures',
+    DIVERGED: 'diverged',
+    NOT_A_NUMBER: 'not a number',
+    OUT_OF_MEMORY: 'out of memory',
+    ENERGY_SHIFT: 'energy shift',
 }
 """The `state` of `status.json` for an exit code; `error` for the others."""
 

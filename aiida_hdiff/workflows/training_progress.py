@@ -13,12 +13,14 @@ from aiida_hdiff.workflows.progress import (
     remote_text,
     study_progress,
 )
+from aiida_hdiff.workflows.train_progress import epoch_progress
 from aiida_hdiff.workflows.training import stage_groups, stage_settings
 
 DIFFUSION = 'aiida.workflows:hdiff.diffusion'
 TRAINING = 'aiida.workflows:hdiff.on_the_fly'
 TRAINED_DIFFUSION = 'aiida.workflows:hdiff.trained_diffusion'
-FOLLOWED = (DIFFUSION, TRAINING, TRAINED_DIFFUSION)
+MACE_TRAINING = 'aiida.workflows:hdiff.mace_train'
+FOLLOWED = (DIFFUSION, TRAINING, TRAINED_DIFFUSION, MACE_TRAINING)
 """Processes whose progress can be shown."""
 
 
@@ -26,6 +28,8 @@ def process_progress(node: orm.WorkChainNode) -> list[RunProgress]:
     """Return the progress of a diffusion study, a training, or both in one."""
     if node.process_type == TRAINING:
         return training_progress(node)
+    if node.process_type == MACE_TRAINING:
+        return epoch_progress(node)
     if node.process_type != TRAINED_DIFFUSION:
         return study_progress(node)
     children = called_processes(node)

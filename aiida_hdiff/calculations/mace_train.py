@@ -1,0 +1,318 @@
+"""Training and fine-tuning of MACE models, by mace's `mace_run_train` under `hdiff-engine train-mace`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob
+from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
+
+from aiida_hdiff.calculations.md_job import seconds_before_walltime
+from aiida_hdiff.calculations.model_safety import require_trust
+from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+from aiida_hdiff.data.dataset import LabelledDataset
+from aiida_hdiff.data.model_trust import trust_error
+from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.engine import mace_config as mace
+from aiida_hdiff.engine.mace_config import TrainFacts, TrainSettings
+from aiida_hdiff.engine.mace_options import mace_options
+from aiida_hdiff.engine.mace_state import last_resume_file, resume_epoch
+from aiida_hdiff.formats import write_extxyz
+
+INPUT_FILE = 'train.json'
+STATUS_FILE = 'status.json'
+PROGRESS_FILE = 'progress.json'
+SUMMARY_FILE = 'training.json'
+FOUNDATION_FILE = 'foundation.model'
+HISTORY_FILE = 'history.jsonl'
+CHECKPOINTS = 'checkpoints'
+MIN_REPLAY_FRAMES = 10
+DATASETS = ('train', 'valid', 'test', 'replay')
+
+
+class MaceTrainCalculation(CalcJob):
+    """Train a MACE model from scratch, or fine-tune one: naively, or with replay of frames it was trained on.
+
+    The inputs decide: without `foundation` from scratch, with it fine-tuning, with `replay` too multihead replay;
+    `freeze` and `lora` in `config` are those of mace. A job that was stopped gives a `checkpoint`, from which another
+    goes on with the next epoch. The files are generated from the inputs and pinned by regression tests: whoever changes
+    them raises `CACHE_VERSION`.
+    """
+
+    _spec_class = HdiffProcessSpec
+    CACHE_VERSION = 1
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Declare the ports."""
+        super().define(spec)
+        define_mace_training(spec)
+        spec.output('checkpoint', valid_type=orm.FolderData, required=False, help='From which a stopped job goes on.')
+        set_default_options(spec, 'hdiff.mace_train')
+        spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
+        spec.inputs.validator = cls.validate_inputs
+
+        spec.exit_code(300, 'ERROR_OUTPUT_MISSING', message='The job left no output: {reason}')
+        spec.exit_code(301, 'ERROR_OUTPUT_UNREADABLE', message='The output cannot be read: {reason}')
+        spec.exit_code(
+            400, 'ERROR_OUT_OF_WALLTIME', message='The wall time ended in epoch {epoch} (from 0) of {epochs}.'
+        )
+        spec.exit_code(
+            401, 'ERROR_INTERRUPTED', message='The job was interrupted in epoch {epoch} (from 0) of {epochs}.'
+        )
+        spec.exit_code(402, 'ERROR_INTERRUPTED_EARLY', message='The job was interrupted before it had done an epoch.')
+        define_failures(spec)
+
+    @classmethod
+    def validate_inputs(cls, value: dict[str, Any], port: Any) -> str | None:
+        """Return what is wrong with the inputs as a whole, or ``None``."""
+        return training_error(value) or validate_calc_job(value, port)
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Write the settings and the data sets."""
+        options, inputs = self.inputs.metadata.options, self.inputs
+        foundation = inputs.foundation if 'foundation' in inputs else None
+        settings, config = TrainSettings.from_dict(inputs.settings.get_dict()), inputs.config.get_dict()
+        full = mace.job_config(
+            {name: value for name, value in config.items() if name != 'patience'},
+            settings,
+            training_facts(inputs),
+            seed=inputs.seed.value,
+            foundation=None if foundation is None else FOUNDATION_FILE,
+            with_test='test' in inputs,
+        )
+        checkpoint = inputs.checkpoint if 'checkpoint' in inputs else None
+        resume = None if checkpoint is None else last_resume_file(checkpoint.base.repository.list_object_names())
+        values = {
+            'config': full,
+            'foundation': full.get('foundation_model'),
+            'resume': resume,
+            'max_energy_shift_eV_per_atom': settings.max_energy_shift_eV_per_atom,
+            'divergence_factor': settings.divergence_factor,
+            'patience': config.get('patience'),
+            'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
+            'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
+        }
+        if require_trust(foundation, options):
+            values['trusted'] = True
+        with folder.open(INPUT_FILE, 'w') as handle:
+            json.dump(values, handle, indent=1, sort_keys=True)
+        names = [name for name in DATASETS if name in inputs]
+        for name in names:
+            with folder.open(f'{name}.xyz', 'w', encoding='utf-8') as handle:
+                frames = inputs[name].frames()
+                keep = name == 'train'
+                write_extxyz(
+                    (_anonymous(frame, frame.config_type if keep else '') for frame in frames), handle, prefix='REF_'
+                )
+
+        codeinfo = CodeInfo()
+        codeinfo.code_uuid = inputs.code.uuid
+        codeinfo.cmdline_params = ['train-mace', INPUT_FILE]
+        codeinfo.stdout_name = options.output_filename
+        codeinfo.join_files = True
+        calcinfo = CalcInfo()
+        calcinfo.codes_info = [codeinfo]
+        copies = []
+        if foundation is not None:
+            copies.append((foundation.uuid, foundation.file_names[0], FOUNDATION_FILE))
+        if checkpoint is not None:
+            copies += self._checkpoint_copies(checkpoint, resume)
+        calcinfo.local_copy_list = copies
+        calcinfo.provenance_exclude_list = [f'{name}.xyz' for name in names]
+        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE, SUMMARY_FILE]
+        calcinfo.retrieve_temporary_list = [
+            results_file(inputs.seed.value),
+            f'{mace.NAME}.model',
+            f'{mace.NAME}_stagetwo.model',
+            'resume_epoch-*.pt',
+            (f'{CHECKPOINTS}/*.pt', '.', 2),
+        ]
+        return calcinfo
+
+    def _checkpoint_copies(self, checkpoint: orm.FolderData, resume: str | None) -> list[tuple[str, str, str]]:
+        repository = checkpoint.base.repository
+        copies = [(checkpoint.uuid, str(resume), str(resume))]
+        copies += [
+            (checkpoint.uuid, f'{CHECKPOINTS}/{name}', f'{CHECKPOINTS}/{name}')
+            for name in repository.list_object_names(CHECKPOINTS)
+        ]
+        copies.append((checkpoint.uuid, HISTORY_FILE, results_file(self.inputs.seed.value)))
+        return copies
+
+
+def define_mace_training(spec: Any) -> None:
+    """Declare the inputs and outputs that the job and its restart workchain share."""
+    spec.input('train', valid_type=LabelledDataset, help='Frames to train on.')
+    spec.input('valid', valid_type=LabelledDataset, help='Frames by whose loss the best epoch is chosen.')
+    spec.input('test', valid_type=LabelledDataset, required=False, help='Frames that the training never sees.')
+    spec.input('foundation', valid_type=PotentialData, required=False, help='MACE model to fine-tune.')
+    spec.input(
+        'replay',
+        valid_type=LabelledDataset,
+        required=False,
+        help='Frames labelled as those that `foundation` was trained on, for multihead fine-tuning with replay.',
+    )
+    spec.input(
+        'config',
+        valid_type=orm.Dict,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Dict({}),
+        help='Options of `mace_run_train`, without those that the other inputs give.',
+    )
+    spec.input(
+        'settings',
+        valid_type=orm.Dict,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Dict({}),
+        help='What is done around it, see `aiida_hdiff.engine.mace_config.TrainSettings`.',
+    )
+    spec.input(
+        'seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Of the weights and of the order of the frames.'
+    )
+    spec.input(
+        'checkpoint',
+        valid_type=orm.FolderData,
+        required=False,
+        help='Of a stopped job with these inputs, to go on from.',
+    )
+    spec.output('potential', valid_type=PotentialData, required=False, help='The trained model.')
+    spec.output('curves', valid_type=orm.ArrayData, required=False, help='Losses and errors by epoch.')
+    spec.output(
+        'results', valid_type=orm.Dict, required=False, help='Errors by split, energies of the atoms, versions.'
+    )
+    spec.default_output_node = 'results'
+
+
+def define_failures(spec: Any) -> None:
+    """Declare the exit codes of trainings that have failed for good."""
+    spec.exit_code(411, 'ERROR_NOT_A_NUMBER', message='The loss is not a number: {reason}')
+    spec.exit_code(412, 'ERROR_DIVERGED', message='The training diverged: {reason}')
+    spec.exit_code(413, 'ERROR_OUT_OF_MEMORY', message='The memory does not suffice: {reason}')
+    spec.exit_code(414, 'ERROR_ENERGY_SHIFT', message='The energies have different zeros: {reason}')
+    spec.exit_code(420, 'ERROR_ENGINE_FAILED', message='mace stopped with an error: {reason}')
+    spec.exit_code(422, 'ERROR_FOUNDATION_REFUSED', message='The foundation model cannot be loaded: {reason}')
+    spec.exit_code(423, 'ERROR_PACKAGE_MISSING', message='A package is missing where the job ran: {reason}')
+    spec.exit_code(424, 'ERROR_INPUT_REFUSED', message='mace refused the data sets or the configuration: {reason}')
+    spec.exit_code(426, 'ERROR_MODEL_NOT_TRUSTED', message='The model file could run code: {reason}')
+
+
+def results_file(seed: int) -> str:
+    """Return the name of the file in which mace writes how the training goes."""
+    return f'results/{mace.tag(seed)}_train.txt'
+
+
+def _anonymous(frame: Any, config_type: str) -> Any:
+    """Return a frame with what mace reads only."""
+    return replace(frame, origin='', reference='', config_type=config_type, ctifor=None, scf_converged=None)
+
+
+def strategy(inputs: Any) -> str:
+    """Return the strategy that the inputs mean, one of `aiida_hdiff.engine.mace_config.STRATEGIES`."""
+    if 'foundation' not in inputs:
+        return 'from_scratch'
+    return 'multihead_replay' if 'replay' in inputs else 'fine_tuning'
+
+
+def training_facts(inputs: Any) -> TrainFacts:
+    """Return what of the data sets the configuration depends on."""
+    return TrainFacts.from_frames(inputs['train'].frames(), inputs['valid'].n_frames, strategy(inputs))
+
+
+def config_record(inputs: Any) -> dict[str, Any]:
+    """Return what the configuration was checked against, and the policy for the energies of the atoms."""
+    facts, settings = training_facts(inputs), TrainSettings.from_dict(inputs['settings'].get_dict())
+    known = mace_options()
+    return {
+        'strategy': facts.strategy,
+        'e0s_policy': mace.e0s_policy(settings, facts),
+        'e0s_determined': facts.n_compositions >= len(facts.elements),
+        'config_checked_against': {'version': known.version, 'source': known.source},
+        'config': mace.complete_config(inputs['config'].get_dict(), facts),
+    }
+
+
+def training_error(value: dict[str, Any]) -> str | None:
+    """Return why a MACE model cannot be trained with these inputs, or ``None``."""
+    if any(name not in value for name in ('train', 'valid', 'seed', 'config', 'settings')):
+        return None
+    try:
+        settings = TrainSettings.from_dict(value['settings'].get_dict())
+    except (ValueError, TypeError) as error:
+        return f'`settings`: {error}'
+    if not 0 <= value['seed'].value < 2**32:
+        return f'`seed` is {value["seed"].value}: give a whole number from 0 to {2**32 - 1}.'
+    if 'replay' in value and 'foundation' not in value:
+        return '`replay` is given without `foundation`: there is nothing to keep; leave it out.'
+    facts = training_facts(value)
+    return (
+        datasets_error(value, facts)
+        or _foundation_error(value)
+        or mace.e0s_error(settings, facts)
+        or mace.config_error(value['config'].get_dict(), facts)
+        or _checkpoint_error(value)
+    )
+
+
+def datasets_error(value: dict[str, Any], facts: TrainFacts) -> str | None:
+    """Return why one cannot train on these data sets, or ``None``."""
+    if facts.n_train < 2:
+        return f'`train` has {facts.n_train} frame(s): training needs at least two, and many more to be of use.'
+    references = {name: value[name].references for name in ('train', 'valid', 'test') if name in value}
+    for name, found in references.items():
+        if len(found) > 1:
+            return (
+                f'`{name}` has labels of {len(found)} levels ({", ".join(one or "unknown" for one in found)}), whose '
+                'energies do not belong together: train on one level, by `filter_dataset` or by labelling again.'
+            )
+        if found != references['train']:
+            return (
+                f'`{name}` was labelled with {found[0] or "unknown settings"}, but `train` with '
+                f'{references["train"][0] or "unknown settings"}: give sets of one level.'
+            )
+    for name in ('valid', 'test'):
+        missing = mace.missing_elements(value[name].elements, facts.elements) if name in value else []
+        if missing:
+            return f'`{name}` has {", ".join(missing)}, which `train` has not: split the set again.'
+    if 'replay' in value and value['replay'].n_frames < MIN_REPLAY_FRAMES:
+        return f'`replay` has {value["replay"].n_frames} frames: give at least {MIN_REPLAY_FRAMES}.'
+    for one in DATASETS:
+        if one in value and not np.any(value[one].frames().forces):
+            return f'all forces of `{one}` are zero: it has no forces to learn; label it again.'
+    return None
+
+
+def _foundation_error(value: dict[str, Any]) -> str | None:
+    foundation = value.get('foundation')
+    if foundation is None:
+        return None
+    if foundation.architecture != 'mace':
+        return f'`foundation` is of the architecture {foundation.architecture!r}: give a MACE model.'
+    if not foundation.file_names:
+        return '`foundation` has no file: build it by `PotentialData.from_file`.'
+    for name in ('train', 'replay'):
+        missing = foundation.missing_elements(value[name].elements) if name in value else []
+        if missing:
+            return f'`foundation` does not know {", ".join(missing)} of `{name}`: train from scratch, or take another.'
+    error = trust_error(foundation, (value.get('metadata') or {}).get('options') or value.get('options'))
+    return None if error is None else f'`foundation`: {error}'
+
+
+def _checkpoint_error(value: dict[str, Any]) -> str | None:
+    checkpoint = value.get('checkpoint')
+    if checkpoint is None:
+        return None
+    names = checkpoint.base.repository.list_object_names()
+    name = last_resume_file(names)
+    if name is None or CHECKPOINTS not in names or HISTORY_FILE not in names:
+        return '`checkpoint` is not that of a stopped training: give the output `checkpoint` of one.'
+    epochs = mace.complete_config(value['config'].get_dict(), training_facts(value))['max_num_epochs']
+    if (resume_epoch(name) or 0) >= epochs:
+        return f'`checkpoint` has all of {epochs} epochs: there is nothing left to train.'
+    return None

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import io
-import json
 from typing import Any
 
-import numpy as np
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
-from aiida_hdiff.calculations.md_job import seconds_before_walltime
+from aiida_hdiff.calculations.engine_job import (
+    define_engine_options,
+    engine_calcinfo,
+    engine_limits,
+    write_arrays,
+    write_json,
+)
 from aiida_hdiff.calculations.model_safety import require_trust
-from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+from aiida_hdiff.calculations.training_sets import (
+    define_failures,
+    define_interruptions,
+    define_training,
+    foundation_error,
+    training_sets,
+    training_sets_error,
+)
+from aiida_hdiff.common.calcjob import HdiffProcessSpec
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
-from aiida_hdiff.engine.train_chgnet_input import ARRAYS, MAGMOMS, SPLITS
+from aiida_hdiff.engine.train_chgnet_input import ARRAYS, MAGMOMS
 from aiida_hdiff.engine.train_chgnet_settings import ChgnetTrainingSettings, chgnet_settings_error
-from aiida_hdiff.formats.configurations import structure_keys
 
 INPUT_FILE = 'train.json'
-STATUS_FILE = 'status.json'
-PROGRESS_FILE = 'progress.json'
 TRAINING_FILE = 'training.json'
 ERRORS_FILE = 'errors.json'
 MODEL_FILE = 'model.pth.tar'
@@ -55,17 +63,9 @@ class ChgnetTrainCalculation(CalcJob):
             required=False,
             help='To go on from, of a job that was stopped.',
         )
-        set_default_options(spec, 'hdiff.chgnet_train')
-        spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
+        define_engine_options(spec, 'hdiff.chgnet_train')
         spec.inputs.validator = cls.validate_inputs
-
-        spec.exit_code(300, 'ERROR_OUTPUT_MISSING', message='The job left no output: {reason}')
-        spec.exit_code(301, 'ERROR_OUTPUT_UNREADABLE', message='The output cannot be read: {reason}')
-        spec.exit_code(
-            400, 'ERROR_OUT_OF_WALLTIME', message='The wall time ended after epoch {epoch} of {epochs}; it can go on.'
-        )
-        spec.exit_code(401, 'ERROR_INTERRUPTED', message='The job was interrupted after epoch {epoch} of {epochs}.')
-        spec.exit_code(402, 'ERROR_INTERRUPTED_EARLY', message='The job was interrupted before its first checkpoint.')
+        define_interruptions(spec)
         define_failures(spec)
 
     @classmethod
@@ -76,41 +76,31 @@ class ChgnetTrainCalculation(CalcJob):
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the settings and the sets."""
         options, foundation = self.inputs.metadata.options, self.inputs.foundation
-        sets = {name: f'{name}.npz' for name in SPLITS if name in self.inputs}
+        sets = {name: f'{name}.npz' for name in training_sets(self.inputs)}
         settings: dict[str, Any] = {
             'settings': training_settings(self.inputs).as_dict(),
             'model': foundation.file_names[0],
             'options': {key: one for key, one in foundation.options.items() if key == 'device'},
             'sets': sets,
             'checkpoint': CONTINUED_FILE if 'checkpoint' in self.inputs else None,
-            'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
-            'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
+            **engine_limits(options),
         }
         if require_trust(foundation, options):
             settings['trusted'] = True
-        with folder.open(INPUT_FILE, 'w') as handle:
-            json.dump(settings, handle, indent=1, sort_keys=True)
+        write_json(folder, INPUT_FILE, settings)
         for name, file in sets.items():
-            with folder.open(file, 'wb') as handle:
-                stream = io.BytesIO()
-                np.savez(stream, **self._arrays(name))
-                handle.write(stream.getvalue())
-
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = ['train-chgnet', INPUT_FILE]
-        codeinfo.stdout_name = options.output_filename
-        codeinfo.join_files = True
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        calcinfo.local_copy_list = [(foundation.uuid, name, name) for name in foundation.file_names]
+            write_arrays(folder, file, self._arrays(name))
+        copies = [(foundation.uuid, name, name) for name in foundation.file_names]
         if 'checkpoint' in self.inputs:
             checkpoint = self.inputs.checkpoint
-            calcinfo.local_copy_list.append((checkpoint.uuid, checkpoint.filename, CONTINUED_FILE))
-        calcinfo.provenance_exclude_list = list(sets.values())
-        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE]
-        calcinfo.retrieve_temporary_list = [TRAINING_FILE, ERRORS_FILE, MODEL_FILE, CHECKPOINT_FILE]
-        return calcinfo
+            copies.append((checkpoint.uuid, checkpoint.filename, CONTINUED_FILE))
+        return engine_calcinfo(
+            self.inputs,
+            ['train-chgnet', INPUT_FILE],
+            copies=copies,
+            exclude=list(sets.values()),
+            temporary=[TRAINING_FILE, ERRORS_FILE, MODEL_FILE, CHECKPOINT_FILE],
+        )
 
     def _arrays(self, name: str) -> dict[str, Any]:
         frames = self.inputs[name].frames()
@@ -123,10 +113,8 @@ class ChgnetTrainCalculation(CalcJob):
 
 def define_chgnet_training(spec: Any) -> None:
     """Declare the inputs and outputs that the job and its restart workchain share."""
+    define_training(spec)
     spec.input('foundation', valid_type=PotentialData, help='CHGNet to start from.')
-    spec.input('train', valid_type=LabelledDataset, help='Training set.')
-    spec.input('valid', valid_type=LabelledDataset, help='Validation set, which chooses the best epoch.')
-    spec.input('test', valid_type=LabelledDataset, required=False, help='Test set, which chooses nothing.')
     spec.input(
         'magmoms',
         valid_type=orm.ArrayData,
@@ -151,23 +139,6 @@ def define_chgnet_training(spec: Any) -> None:
     spec.input(
         'checkpoint', valid_type=orm.SinglefileData, required=False, help='Of this same training, to go on from.'
     )
-    spec.output('potential', valid_type=PotentialData, required=False, help='The model of the best epoch.')
-    spec.output('curves', valid_type=orm.ArrayData, required=False, help='Errors by epoch; the names tell units.')
-    spec.output('results', valid_type=orm.Dict, help='Epochs, errors of each set before and after, versions.')
-    spec.default_output_node = 'results'
-
-
-def define_failures(spec: Any) -> None:
-    """Declare the exit codes of trainings that have failed for good."""
-    spec.exit_code(411, 'ERROR_NOT_A_NUMBER', message='The loss is not a number: {reason}')
-    spec.exit_code(412, 'ERROR_DIVERGED', message='The training diverged: {reason}')
-    spec.exit_code(413, 'ERROR_OUT_OF_MEMORY', message='The memory does not suffice: {reason}')
-    spec.exit_code(414, 'ERROR_ENERGY_SHIFT', message='The energies have different zeros: {reason}')
-    spec.exit_code(420, 'ERROR_ENGINE_FAILED', message='The engine stopped with an error: {reason}')
-    spec.exit_code(422, 'ERROR_FOUNDATION_REFUSED', message='The foundation cannot be loaded: {reason}')
-    spec.exit_code(423, 'ERROR_PACKAGE_MISSING', message='A package is missing where the job ran: {reason}')
-    spec.exit_code(424, 'ERROR_INPUT_REFUSED', message='The engine refused its settings or a data set: {reason}')
-    spec.exit_code(426, 'ERROR_MODEL_NOT_TRUSTED', message='The model file could run code: {reason}')
 
 
 def _validate_settings(value: orm.Dict | None, _port: Any) -> str | None:
@@ -189,54 +160,20 @@ def training_error(value: dict[str, Any]) -> str | None:
     """Return why CHGNet cannot be trained with these inputs, or ``None``."""
     if any(name not in value for name in ('foundation', 'train', 'valid', 'settings', 'seed')):
         return None
-    sets = {name: value[name] for name in SPLITS if name in value}
-    options = (value.get('metadata') or {}).get('options') or value.get('options')
+    sets, foundation = training_sets(value), value['foundation']
     return (
-        foundation_error(value['foundation'], sets)
-        or sets_error(sets, training_settings(value))
+        foundation_error(foundation, 'chgnet', '`PotentialData.from_chgnet()`', sets)
+        or training_sets_error(sets)
+        or _stress_error(sets, training_settings(value))
         or magmoms_error(value.get('magmoms'), sets)
-        or trust_error(value['foundation'], options)
+        or trust_error(foundation, (value.get('metadata') or {}).get('options') or value.get('options'))
     )
 
 
-def foundation_error(foundation: PotentialData, sets: dict[str, LabelledDataset]) -> str | None:
-    """Return why a potential cannot be the foundation for some sets, or ``None``."""
-    if foundation.architecture != 'chgnet':
-        return f'`foundation` is of the architecture {foundation.architecture!r}: give one of CHGNet.'
-    if not foundation.file_names:
-        return '`foundation` has no file: build it with `PotentialData.from_chgnet()`.'
-    for name, dataset in sets.items():
-        missing = foundation.missing_elements(dataset.elements)
-        if missing:
-            return f'`foundation` does not cover {", ".join(missing)} of `{name}`: give one of all its elements.'
-    return None
-
-
-def sets_error(sets: dict[str, LabelledDataset], settings: ChgnetTrainingSettings) -> str | None:
-    """Return why sets cannot be trained on, or ``None``."""
-    if sets['train'].n_frames < 2:
-        return '`train` has a single frame, from which nothing is learnt: give at least two.'
-    references = sorted({one for dataset in sets.values() for one in dataset.references})
-    if len(references) > 1:
-        return (
-            f'the sets have labels of {len(references)} levels ({", ".join(references)}), which cannot be mixed: '
-            'choose one with `filter_dataset`.'
-        )
-    for name, dataset in sets.items():
-        unknown = sorted(set(dataset.elements) - set(sets['train'].elements))
-        if unknown:
-            return f'`{name}` has {", ".join(unknown)}, which `train` lacks: split the set by composition.'
-        if dataset.base.attributes.get('n_not_converged'):
-            return f'`{name}` has frames whose electronic structure did not converge: leave them out.'
-        if not np.any(dataset.frames().forces):
-            return f'all forces of `{name}` are zero: it has no forces to learn; label it again.'
-        if settings.stress_weight > 0 and name != 'test' and not dataset.base.attributes.get('has_stress'):
+def _stress_error(sets: dict[str, LabelledDataset], settings: ChgnetTrainingSettings) -> str | None:
+    for name in ('train', 'valid'):
+        if settings.stress_weight > 0 and not sets[name].base.attributes.get('has_stress'):
             return f'`{name}` has frames without stress: label it, or set `stress_weight` to 0.'
-    keys = {name: set(structure_keys(dataset.frames())) for name, dataset in sets.items()}
-    for first, second in (('train', 'valid'), ('train', 'test'), ('valid', 'test')):
-        shared = len(keys[first] & keys[second]) if second in keys else 0
-        if shared:
-            return f'`{first}` and `{second}` share {shared} configurations: split the set with `split_dataset`.'
     return None
 
 

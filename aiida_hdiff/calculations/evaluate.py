@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import json
 from typing import Any
 
-import numpy as np
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
 from aiida_hdiff.analysis.error_summary import N_WORST
-from aiida_hdiff.calculations.md_job import seconds_before_walltime
+from aiida_hdiff.calculations.engine_job import (
+    define_engine_options,
+    engine_calcinfo,
+    engine_limits,
+    write_arrays,
+    write_json,
+)
 from aiida_hdiff.calculations.model_safety import require_trust
-from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+from aiida_hdiff.common.calcjob import HdiffProcessSpec
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
@@ -25,8 +28,6 @@ from aiida_hdiff.formats.configurations import ARRAYS
 INPUT_FILE = 'evaluate.json'
 FRAMES_FILE = 'frames.npz'
 PREDICTIONS_FILE = 'labels.jsonl'
-STATUS_FILE = 'status.json'
-PROGRESS_FILE = 'progress.json'
 DEFAULTS = {'stress': True, 'n_worst': N_WORST, 'max_failures': 0}
 """Settings: predict the stress of sets that have it labelled; worst frames to list; frames that may fail."""
 
@@ -65,8 +66,7 @@ class EvaluateCalculation(CalcJob):
             'eV/Å³, of the frames `frames`, whose atoms are `numbers` and `offsets`; errors of each frame.',
         )
         spec.default_output_node = 'results'
-        set_default_options(spec, 'hdiff.evaluate')
-        spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
+        define_engine_options(spec, 'hdiff.evaluate')
         spec.inputs.validator = cls.validate_inputs
 
         spec.exit_code(300, 'ERROR_OUTPUT_MISSING', message='The job left no output: {reason}')
@@ -108,29 +108,18 @@ class EvaluateCalculation(CalcJob):
             'frames': FRAMES_FILE,
             'stress': chosen['stress'] and dataset.base.attributes.get('n_with_stress') > 0,
             'max_failures': chosen['max_failures'],
-            'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
-            'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
+            **engine_limits(options),
         }
-        with folder.open(INPUT_FILE, 'w') as handle:
-            json.dump(settings, handle, indent=1, sort_keys=True)
+        write_json(folder, INPUT_FILE, settings)
         frames = dataset.frames()
-        with folder.open(FRAMES_FILE, 'wb') as handle:
-            stream = io.BytesIO()
-            np.savez(stream, **{name: getattr(frames, name) for name in ARRAYS})
-            handle.write(stream.getvalue())
-
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = ['evaluate', INPUT_FILE]
-        codeinfo.stdout_name = options.output_filename
-        codeinfo.join_files = True
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        calcinfo.local_copy_list = [(potential.uuid, name, name) for name in potential.file_names]
-        calcinfo.provenance_exclude_list = [FRAMES_FILE]
-        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE]
-        calcinfo.retrieve_temporary_list = [PREDICTIONS_FILE]
-        return calcinfo
+        write_arrays(folder, FRAMES_FILE, {name: getattr(frames, name) for name in ARRAYS})
+        return engine_calcinfo(
+            self.inputs,
+            ['evaluate', INPUT_FILE],
+            copies=[(potential.uuid, name, name) for name in potential.file_names],
+            exclude=[FRAMES_FILE],
+            temporary=[PREDICTIONS_FILE],
+        )
 
     def _potential(self, trusted: bool) -> dict[str, Any]:
         potential, elements = self.inputs.potential, self.inputs.dataset.elements

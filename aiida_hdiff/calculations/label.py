@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import json
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
-from aiida_hdiff.calculations.md_job import seconds_before_walltime
+from aiida_hdiff.calculations.engine_job import (
+    define_engine_options,
+    engine_calcinfo,
+    engine_limits,
+    write_arrays,
+    write_json,
+)
 from aiida_hdiff.calculations.model_safety import require_trust
-from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+from aiida_hdiff.common.calcjob import HdiffProcessSpec
 from aiida_hdiff.data.configurations import ConfigurationsData
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import calculator_error, trust_error
@@ -27,8 +31,6 @@ from aiida_hdiff.formats.configurations import ARRAYS, structure_keys
 INPUT_FILE = 'label.json'
 FRAMES_FILE = 'frames.npz'
 LABELS_FILE = 'labels.jsonl'
-STATUS_FILE = 'status.json'
-PROGRESS_FILE = 'progress.json'
 
 
 class LabelCalculation(CalcJob):
@@ -55,7 +57,10 @@ class LabelCalculation(CalcJob):
             help='Calculator and rules, see `aiida_hdiff.engine.label_settings.LabelSettings`.',
         )
         spec.input(
-            'potential', valid_type=PotentialData, required=False, help='Model of the calculators `chgnet` and `mace`.'
+            'potential',
+            valid_type=PotentialData,
+            required=False,
+            help='Model of the calculators `chgnet`, `eam`, `lammps` and `mace`.',
         )
         spec.input(
             'previous', valid_type=LabelledDataset, required=False, help='Labels of some of the frames, to go on from.'
@@ -63,8 +68,7 @@ class LabelCalculation(CalcJob):
         spec.output('dataset', valid_type=LabelledDataset, required=False, help='The frames that have labels.')
         spec.output('results', valid_type=orm.Dict, help='How the job went: counts, failures, versions, speed.')
         spec.default_output_node = 'results'
-        set_default_options(spec, 'hdiff.label')
-        spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
+        define_engine_options(spec, 'hdiff.label')
         spec.inputs.validator = cls.validate_inputs
 
         spec.exit_code(300, 'ERROR_OUTPUT_MISSING', message='The job left no output: {reason}')
@@ -104,44 +108,49 @@ class LabelCalculation(CalcJob):
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the settings and the configurations."""
         options, potential = self.inputs.metadata.options, self.inputs.get('potential', None)
-        frames = self.inputs.frames.frames()
+        frames, given = self.inputs.frames.frames(), self.inputs.settings.get_dict()
         settings = {
-            'settings': LabelSettings.from_dict(self.inputs.settings.get_dict()).as_dict(),
+            'settings': {**LabelSettings.from_dict(given).as_dict(), **self._pair_style()},
             'reference': label_reference(self.inputs),
             'frames': FRAMES_FILE,
             'skip': sorted(labelled_before(self.inputs)),
             'model': None if potential is None or not potential.file_names else potential.file_names[0],
-            'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
-            'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
+            **engine_limits(options),
         }
         if require_trust(potential, options):
             settings['trusted'] = True
-        with folder.open(INPUT_FILE, 'w') as handle:
-            json.dump(settings, handle, indent=1, sort_keys=True)
-        with folder.open(FRAMES_FILE, 'wb') as handle:
-            stream = io.BytesIO()
-            np.savez(stream, **{name: getattr(frames, name) for name in ARRAYS})
-            handle.write(stream.getvalue())
+        write_json(folder, INPUT_FILE, settings)
+        write_arrays(folder, FRAMES_FILE, {name: getattr(frames, name) for name in ARRAYS})
+        return engine_calcinfo(
+            self.inputs,
+            ['label', INPUT_FILE],
+            copies=[(potential.uuid, name, name) for name in potential.file_names] if potential else [],
+            exclude=[FRAMES_FILE],
+            temporary=[LABELS_FILE],
+        )
 
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = ['label', INPUT_FILE]
-        codeinfo.stdout_name = options.output_filename
-        codeinfo.join_files = True
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        calcinfo.local_copy_list = [(potential.uuid, name, name) for name in potential.file_names] if potential else []
-        calcinfo.provenance_exclude_list = [FRAMES_FILE]
-        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE]
-        calcinfo.retrieve_temporary_list = [LABELS_FILE]
-        return calcinfo
+
+    def _pair_style(self) -> dict[str, Any]:
+        """Return the parameters of the calculator `lammps`, in the order of the elements of the frames."""
+        potential, elements = self.inputs.get('potential', None), self.inputs.frames.elements
+        if potential is None or potential.architecture != 'lammps':
+            return {}
+        return {'parameters': {'commands': potential.pair_commands(elements), 'elements': elements}}
 
 
 def label_reference(inputs: Any) -> str:
     """Return the name of the reference level of a job."""
     potential = inputs['potential'] if 'potential' in inputs else None
     settings = LabelSettings.from_dict(inputs['settings'].get_dict())
-    return settings.reference(None if potential is None else potential.sha256)
+    return settings.reference(model_digest(potential))
+
+
+def model_digest(potential: PotentialData | None) -> str | None:
+    """Return what tells a model from others: its files, and of a pair style of LAMMPS its arguments."""
+    if potential is None or potential.architecture != 'lammps':
+        return None if potential is None else potential.sha256
+    content = [potential.sha256, *potential.pair_commands(potential.elements)]
+    return hashlib.sha256('\n'.join(content).encode()).hexdigest()
 
 
 def labelled_before(inputs: Any) -> dict[int, int]:
@@ -161,11 +170,14 @@ def potential_error(settings: LabelSettings, potential: PotentialData | None, el
     """Return why a calculator cannot label atoms of these elements with a model, or ``None``."""
     name = settings.calculator
     if potential is None:
-        return '`potential` is missing: give the model of the calculator `mace`.' if name == 'mace' else None
+        needed = name in WITH_POTENTIAL and name != 'chgnet'
+        return f'`potential` is missing: give the model of the calculator `{name}`.' if needed else None
     if name not in WITH_POTENTIAL:
         return f'`potential` is given, but the calculator {name!r} reads no model file: leave it out.'
     if potential.architecture != name:
         return f'`potential` is of the architecture {potential.architecture!r}, not {name!r} as `calculator` says.'
+    if name == 'lammps' and settings.parameters:
+        return '`parameters` of the calculator `lammps` are those of `potential`: leave them out.'
     missing = potential.missing_elements(elements)
     if missing:
         return f'`potential` does not cover {", ".join(missing)} of `frames`: give one of all their elements.'

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
-from aiida_hdiff.calculations.md_job import seconds_before_walltime
+from aiida_hdiff.calculations.engine_job import define_engine_options, engine_calcinfo, engine_limits, write_json
 from aiida_hdiff.calculations.model_safety import require_trust
-from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+from aiida_hdiff.calculations.training_sets import (
+    define_failures,
+    define_interruptions,
+    define_training,
+    forces_error,
+    foundation_error,
+    training_sets,
+    training_sets_error,
+)
+from aiida_hdiff.common.calcjob import HdiffProcessSpec
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
@@ -26,8 +33,6 @@ from aiida_hdiff.engine.mace_state import last_resume_file, resume_epoch
 from aiida_hdiff.formats import write_extxyz
 
 INPUT_FILE = 'train.json'
-STATUS_FILE = 'status.json'
-PROGRESS_FILE = 'progress.json'
 SUMMARY_FILE = 'training.json'
 FOUNDATION_FILE = 'foundation.model'
 HISTORY_FILE = 'history.jsonl'
@@ -54,19 +59,9 @@ class MaceTrainCalculation(CalcJob):
         super().define(spec)
         define_mace_training(spec)
         spec.output('checkpoint', valid_type=orm.FolderData, required=False, help='From which a stopped job goes on.')
-        set_default_options(spec, 'hdiff.mace_train')
-        spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
+        define_engine_options(spec, 'hdiff.mace_train')
         spec.inputs.validator = cls.validate_inputs
-
-        spec.exit_code(300, 'ERROR_OUTPUT_MISSING', message='The job left no output: {reason}')
-        spec.exit_code(301, 'ERROR_OUTPUT_UNREADABLE', message='The output cannot be read: {reason}')
-        spec.exit_code(
-            400, 'ERROR_OUT_OF_WALLTIME', message='The wall time ended in epoch {epoch} (from 0) of {epochs}.'
-        )
-        spec.exit_code(
-            401, 'ERROR_INTERRUPTED', message='The job was interrupted in epoch {epoch} (from 0) of {epochs}.'
-        )
-        spec.exit_code(402, 'ERROR_INTERRUPTED_EARLY', message='The job was interrupted before it had done an epoch.')
+        define_interruptions(spec)
         define_failures(spec)
 
     @classmethod
@@ -96,13 +91,11 @@ class MaceTrainCalculation(CalcJob):
             'max_energy_shift_eV_per_atom': settings.max_energy_shift_eV_per_atom,
             'divergence_factor': settings.divergence_factor,
             'patience': config.get('patience'),
-            'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
-            'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
+            **engine_limits(options),
         }
         if require_trust(foundation, options):
             values['trusted'] = True
-        with folder.open(INPUT_FILE, 'w') as handle:
-            json.dump(values, handle, indent=1, sort_keys=True)
+        write_json(folder, INPUT_FILE, values)
         names = [name for name in DATASETS if name in inputs]
         for name in names:
             with folder.open(f'{name}.xyz', 'w', encoding='utf-8') as handle:
@@ -112,29 +105,23 @@ class MaceTrainCalculation(CalcJob):
                     (_anonymous(frame, frame.config_type if keep else '') for frame in frames), handle, prefix='REF_'
                 )
 
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = inputs.code.uuid
-        codeinfo.cmdline_params = ['train-mace', INPUT_FILE]
-        codeinfo.stdout_name = options.output_filename
-        codeinfo.join_files = True
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        copies = []
-        if foundation is not None:
-            copies.append((foundation.uuid, foundation.file_names[0], FOUNDATION_FILE))
+        copies = [] if foundation is None else [(foundation.uuid, foundation.file_names[0], FOUNDATION_FILE)]
         if checkpoint is not None:
             copies += self._checkpoint_copies(checkpoint, resume)
-        calcinfo.local_copy_list = copies
-        calcinfo.provenance_exclude_list = [f'{name}.xyz' for name in names]
-        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE, SUMMARY_FILE]
-        calcinfo.retrieve_temporary_list = [
-            results_file(inputs.seed.value),
-            f'{mace.NAME}.model',
-            f'{mace.NAME}_stagetwo.model',
-            'resume_epoch-*.pt',
-            (f'{CHECKPOINTS}/*.pt', '.', 2),
-        ]
-        return calcinfo
+        return engine_calcinfo(
+            inputs,
+            ['train-mace', INPUT_FILE],
+            copies=copies,
+            exclude=[f'{name}.xyz' for name in names],
+            retrieve=[SUMMARY_FILE],
+            temporary=[
+                results_file(inputs.seed.value),
+                f'{mace.NAME}.model',
+                f'{mace.NAME}_stagetwo.model',
+                'resume_epoch-*.pt',
+                (f'{CHECKPOINTS}/*.pt', '.', 2),
+            ],
+        )
 
     def _checkpoint_copies(self, checkpoint: orm.FolderData, resume: str | None) -> list[tuple[str, str, str]]:
         repository = checkpoint.base.repository
@@ -149,9 +136,7 @@ class MaceTrainCalculation(CalcJob):
 
 def define_mace_training(spec: Any) -> None:
     """Declare the inputs and outputs that the job and its restart workchain share."""
-    spec.input('train', valid_type=LabelledDataset, help='Frames to train on.')
-    spec.input('valid', valid_type=LabelledDataset, help='Frames by whose loss the best epoch is chosen.')
-    spec.input('test', valid_type=LabelledDataset, required=False, help='Frames that the training never sees.')
+    define_training(spec)
     spec.input('foundation', valid_type=PotentialData, required=False, help='MACE model to fine-tune.')
     spec.input(
         'replay',
@@ -182,25 +167,6 @@ def define_mace_training(spec: Any) -> None:
         required=False,
         help='Of a stopped job with these inputs, to go on from.',
     )
-    spec.output('potential', valid_type=PotentialData, required=False, help='The trained model.')
-    spec.output('curves', valid_type=orm.ArrayData, required=False, help='Losses and errors by epoch.')
-    spec.output(
-        'results', valid_type=orm.Dict, required=False, help='Errors by split, energies of the atoms, versions.'
-    )
-    spec.default_output_node = 'results'
-
-
-def define_failures(spec: Any) -> None:
-    """Declare the exit codes of trainings that have failed for good."""
-    spec.exit_code(411, 'ERROR_NOT_A_NUMBER', message='The loss is not a number: {reason}')
-    spec.exit_code(412, 'ERROR_DIVERGED', message='The training diverged: {reason}')
-    spec.exit_code(413, 'ERROR_OUT_OF_MEMORY', message='The memory does not suffice: {reason}')
-    spec.exit_code(414, 'ERROR_ENERGY_SHIFT', message='The energies have different zeros: {reason}')
-    spec.exit_code(420, 'ERROR_ENGINE_FAILED', message='mace stopped with an error: {reason}')
-    spec.exit_code(422, 'ERROR_FOUNDATION_REFUSED', message='The foundation model cannot be loaded: {reason}')
-    spec.exit_code(423, 'ERROR_PACKAGE_MISSING', message='A package is missing where the job ran: {reason}')
-    spec.exit_code(424, 'ERROR_INPUT_REFUSED', message='mace refused the data sets or the configuration: {reason}')
-    spec.exit_code(426, 'ERROR_MODEL_NOT_TRUSTED', message='The model file could run code: {reason}')
 
 
 def results_file(seed: int) -> str:
@@ -250,9 +216,10 @@ def training_error(value: dict[str, Any]) -> str | None:
         return f'`seed` is {value["seed"].value}: give a whole number from 0 to {2**32 - 1}.'
     if 'replay' in value and 'foundation' not in value:
         return '`replay` is given without `foundation`: there is nothing to keep; leave it out.'
-    facts = training_facts(value)
+    sets, facts = training_sets(value), training_facts(value)
     return (
-        datasets_error(value, facts)
+        training_sets_error(sets)
+        or _replay_error(value.get('replay'))
         or _foundation_error(value)
         or mace.e0s_error(settings, facts)
         or mace.config_error(value['config'].get_dict(), facts)
@@ -260,48 +227,23 @@ def training_error(value: dict[str, Any]) -> str | None:
     )
 
 
-def datasets_error(value: dict[str, Any], facts: TrainFacts) -> str | None:
-    """Return why one cannot train on these data sets, or ``None``."""
-    if facts.n_train < 2:
-        return f'`train` has {facts.n_train} frame(s): training needs at least two, and many more to be of use.'
-    references = {name: value[name].references for name in ('train', 'valid', 'test') if name in value}
-    for name, found in references.items():
-        if len(found) > 1:
-            return (
-                f'`{name}` has labels of {len(found)} levels ({", ".join(one or "unknown" for one in found)}), whose '
-                'energies do not belong together: train on one level, by `filter_dataset` or by labelling again.'
-            )
-        if found != references['train']:
-            return (
-                f'`{name}` was labelled with {found[0] or "unknown settings"}, but `train` with '
-                f'{references["train"][0] or "unknown settings"}: give sets of one level.'
-            )
-    for name in ('valid', 'test'):
-        missing = mace.missing_elements(value[name].elements, facts.elements) if name in value else []
-        if missing:
-            return f'`{name}` has {", ".join(missing)}, which `train` has not: split the set again.'
-    if 'replay' in value and value['replay'].n_frames < MIN_REPLAY_FRAMES:
-        return f'`replay` has {value["replay"].n_frames} frames: give at least {MIN_REPLAY_FRAMES}.'
-    for one in DATASETS:
-        if one in value and not np.any(value[one].frames().forces):
-            return f'all forces of `{one}` are zero: it has no forces to learn; label it again.'
-    return None
+def _replay_error(replay: LabelledDataset | None) -> str | None:
+    if replay is None:
+        return None
+    if replay.n_frames < MIN_REPLAY_FRAMES:
+        return f'`replay` has {replay.n_frames} frames: give at least {MIN_REPLAY_FRAMES}.'
+    return forces_error('replay', replay)
 
 
 def _foundation_error(value: dict[str, Any]) -> str | None:
     foundation = value.get('foundation')
     if foundation is None:
         return None
-    if foundation.architecture != 'mace':
-        return f'`foundation` is of the architecture {foundation.architecture!r}: give a MACE model.'
-    if not foundation.file_names:
-        return '`foundation` has no file: build it by `PotentialData.from_file`.'
-    for name in ('train', 'replay'):
-        missing = foundation.missing_elements(value[name].elements) if name in value else []
-        if missing:
-            return f'`foundation` does not know {", ".join(missing)} of `{name}`: train from scratch, or take another.'
+    sets = {name: value[name] for name in ('train', 'replay') if name in value}
     error = trust_error(foundation, (value.get('metadata') or {}).get('options') or value.get('options'))
-    return None if error is None else f'`foundation`: {error}'
+    return foundation_error(foundation, 'mace', '`PotentialData.from_file`', sets) or (
+        None if error is None else f'`foundation`: {error}'
+    )
 
 
 def _checkpoint_error(value: dict[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiida_hdiff.engine.exit_codes import BAD_INPUT, EngineError
+from aiida_hdiff.engine.job_input import bad_input, check_keys, job_limits
 
 _KEYS = (
     'config', 'foundation', 'trusted', 'resume', 'max_energy_shift_eV_per_atom', 'divergence_factor', 'patience',
@@ -59,16 +59,11 @@ class MaceInput:
         EngineError
             If something is missing, unknown or out of range.
         """
-        for key in values:
-            if key not in _KEYS:
-                raise _bad(f'unknown key `{key}`; known: {", ".join(_KEYS)}.')
-        config, threads, max_seconds = values.get('config'), values.get('threads', 1), values.get('max_seconds')
+        check_keys(values, _KEYS)
+        threads, max_seconds = job_limits(values)
+        config = values.get('config')
         if not isinstance(config, dict) or 'name' not in config or 'seed' not in config:
-            raise _bad('`config` is missing, or lacks `name` and `seed`: give the options of mace_run_train.')
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise _bad(f'`threads` is {threads!r}: give a whole number of at least 1.')
-        if max_seconds is not None and (not isinstance(max_seconds, (int, float)) or not max_seconds > 0):
-            raise _bad(f'`max_seconds` is {max_seconds!r}: give a positive number of seconds.')
+            raise bad_input('`config` is missing, or lacks `name` and `seed`: give the options of mace_run_train.')
         return cls(
             config=config,
             foundation=values.get('foundation'),
@@ -80,7 +75,3 @@ class MaceInput:
             max_seconds=max_seconds,
             trusted=values.get('trusted') is True,
         )
-
-
-def _bad(message: str) -> EngineError:
-    return EngineError(BAD_INPUT, message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiida_hdiff.engine.exit_codes import BAD_INPUT, EngineError
+from aiida_hdiff.engine.job_input import bad_input, check_keys, job_limits
 from aiida_hdiff.engine.train_chgnet_settings import ChgnetTrainingSettings
 
 if TYPE_CHECKING:
@@ -68,22 +68,17 @@ class ChgnetTrainingInput:
         EngineError
             If something is missing, unknown or out of range.
         """
-        for key in values:
-            if key not in _KEYS:
-                raise _bad(f'unknown key `{key}`; known: {", ".join(_KEYS)}.')
+        check_keys(values, _KEYS)
         try:
             settings = ChgnetTrainingSettings.from_dict(values.get('settings') or {})
         except ValueError as error:
-            raise _bad(f'`settings`: {error}') from error
-        threads, max_seconds, sets = values.get('threads', 1), values.get('max_seconds'), values.get('sets')
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise _bad(f'`threads` is {threads!r}: give a whole number of at least 1.')
-        if max_seconds is not None and (not isinstance(max_seconds, (int, float)) or not max_seconds > 0):
-            raise _bad(f'`max_seconds` is {max_seconds!r}: give a positive number of seconds.')
+            raise bad_input(f'`settings`: {error}') from error
+        threads, max_seconds = job_limits(values)
+        sets = values.get('sets')
         if not isinstance(values.get('model'), str):
-            raise _bad('`model` is missing: give the name of the file of the foundation.')
+            raise bad_input('`model` is missing: give the name of the file of the foundation.')
         if not isinstance(sets, Mapping) or not {'train', 'valid'} <= set(sets) <= set(SPLITS):
-            raise _bad('`sets` must name the files of `train`, `valid` and, optionally, `test`.')
+            raise bad_input('`sets` must name the files of `train`, `valid` and, optionally, `test`.')
         return cls(
             settings=settings,
             model=values['model'],
@@ -105,17 +100,13 @@ class ChgnetTrainingInput:
         return digest.hexdigest()
 
 
-def _bad(message: str) -> EngineError:
-    return EngineError(BAD_INPUT, message)
-
-
 def _arrays(name: str) -> dict[str, NDArray[Any]]:
     from aiida_hdiff.engine.md_input import read_arrays
 
     arrays = read_arrays(name)
     missing = [key for key in ARRAYS if key not in arrays]
     if missing:
-        raise _bad(f'{name}: lacks {", ".join(missing)}.')
+        raise bad_input(f'{name}: lacks {", ".join(missing)}.')
     return {key: arrays[key] for key in (*ARRAYS, MAGMOMS) if key in arrays}
 
 
@@ -146,9 +137,9 @@ def read_labelled(name: str) -> tuple[LabelledFrames, NDArray[np.float64] | None
             config_types=('',) * n_frames,
         )
     except ValueError as error:
-        raise _bad(f'{name}: {error}.') from error
+        raise bad_input(f'{name}: {error}.') from error
     if not n_frames:
-        raise _bad(f'{name}: has no frames.')
+        raise bad_input(f'{name}: has no frames.')
     if magmoms is not None and magmoms.shape != frames.numbers.shape:
-        raise _bad(f'{name}: {magmoms.size} magnetic moments for {len(frames.numbers)} atoms.')
+        raise bad_input(f'{name}: {magmoms.size} magnetic moments for {len(frames.numbers)} atoms.')
     return frames, magmoms

@@ -9,35 +9,23 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_hdiff.calculations import chgnet_train as files
+from aiida_hdiff.calculations.training_sets import SPLITS
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.engine import exit_codes as engine
-from aiida_hdiff.engine.train_chgnet_input import SPLITS
+from aiida_hdiff.parsers.base import JobParser
 
-_OOM_WORDS = ('oom-kill', 'oom_kill', 'out of memory', 'out-of-memory')
 CUTOFF_A = 6.0
 """Cutoff of the atom graph of CHGNet (Å)."""
 
 
-class ChgnetTrainParser(Parser):
+class ChgnetTrainParser(JobParser):
     """Store the best model, learning curves and errors, or what a stopped job goes on from."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Parse what was retrieved."""
-        folder = kwargs.get('retrieved_temporary_folder')
-        if folder is None:
-            return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason='nothing was retrieved.')
-        try:
-            return self._parse(Path(folder))
-        except OSError as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error.strerror or error))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error))
-
-    def _parse(self, folder: Path) -> ExitCode | None:
-        status = self._status()
+    def parse_folder(self, folder: Path) -> ExitCode | None:
+        """Parse the files of the job in ``folder``."""
+        status = self.status()
         finished = status.get('exit_code') == engine.FINISHED
         training = _json(folder / files.TRAINING_FILE)
         errors = _json(folder / files.ERRORS_FILE) if finished else {}
@@ -50,11 +38,6 @@ class ChgnetTrainParser(Parser):
         elif (folder / files.CHECKPOINT_FILE).is_file():
             self.out('checkpoint', orm.SinglefileData(folder / files.CHECKPOINT_FILE, filename=files.CHECKPOINT_FILE))
         return self._exit_code(status, training)
-
-    def _status(self) -> dict[str, Any]:
-        if files.STATUS_FILE not in self.retrieved.list_object_names():
-            return {}
-        return dict(json.loads(self.retrieved.get_object_content(files.STATUS_FILE)))
 
     def _store_curves(self, history: list[dict[str, Any]]) -> None:
         if not history:
@@ -127,7 +110,7 @@ class ChgnetTrainParser(Parser):
         started = self.node.get_option('output_filename') in self.retrieved.list_object_names()
         if code is None and not training and not started:
             return codes.ERROR_OUTPUT_MISSING.format(reason='the engine did not start.')
-        if code is None and self._was_out_of_memory():
+        if code is None and self.was_out_of_memory():
             return codes.ERROR_OUT_OF_MEMORY.format(reason='the kernel or the scheduler killed the job.')
         if 'checkpoint' not in self.outputs:
             return codes.ERROR_INTERRUPTED_EARLY
@@ -135,13 +118,6 @@ class ChgnetTrainParser(Parser):
         stopped = codes.ERROR_OUT_OF_WALLTIME if out_of_time else codes.ERROR_INTERRUPTED
         epochs = files.training_settings(self.node.inputs).epochs
         return stopped.format(epoch=training.get('epoch', 0), epochs=epochs)
-
-    def _was_out_of_memory(self) -> bool:
-        name = self.node.get_option('scheduler_stderr')
-        if not name or name not in self.retrieved.list_object_names():
-            return False
-        text = str(self.retrieved.get_object_content(name)).lower()
-        return any(word in text for word in _OOM_WORDS)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_hdiff.analysis.error_summary import error_summary
 from aiida_hdiff.analysis.errors import Predictions, element_offsets
@@ -18,26 +16,16 @@ from aiida_hdiff.calculations import evaluate as files
 from aiida_hdiff.engine import exit_codes as engine
 from aiida_hdiff.engine.label_file import read_labels
 from aiida_hdiff.formats import LabelledFrames
+from aiida_hdiff.parsers.base import JobParser
 from aiida_hdiff.parsers.label import failure_text
 
 
-class EvaluateParser(Parser):
+class EvaluateParser(JobParser):
     """Compare what a job has predicted, complete or not, with the labels; every branch ends in an exit code."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Parse what was retrieved."""
-        folder = kwargs.get('retrieved_temporary_folder')
-        if folder is None:
-            return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason='nothing was retrieved.')
-        try:
-            return self._parse(Path(folder))
-        except OSError as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error.strerror or error))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error))
-
-    def _parse(self, folder: Path) -> ExitCode | None:
-        status, path = self._status(), folder / files.PREDICTIONS_FILE
+    def parse_folder(self, folder: Path) -> ExitCode | None:
+        """Parse the files of the job in ``folder``."""
+        status, path = self.status(), folder / files.PREDICTIONS_FILE
         records: list[dict[str, Any]] = []
         if path.is_file() and path.stat().st_size:
             header, records = read_labels(path)
@@ -47,11 +35,6 @@ class EvaluateParser(Parser):
         failures = [record for record in records if 'energy' not in record]
         self._store(status, found, failures)
         return self._exit_code(status, path.is_file(), failures, len(found))
-
-    def _status(self) -> dict[str, Any]:
-        if files.STATUS_FILE not in self.retrieved.list_object_names():
-            return {}
-        return dict(json.loads(self.retrieved.get_object_content(files.STATUS_FILE)))
 
     def _store(self, status: dict[str, Any], found: list[dict[str, Any]], failures: Sequence[dict[str, Any]]) -> None:
         dataset, potential = self.node.inputs.dataset, self.node.inputs.potential

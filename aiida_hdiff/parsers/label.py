@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_hdiff.calculations import label as files
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.engine import exit_codes as engine
 from aiida_hdiff.engine.label_file import read_labels
 from aiida_hdiff.formats import LabelledFrame, LabelledFrames
+from aiida_hdiff.parsers.base import JobParser
 
 
 def failure_text(failure: Mapping[str, Any]) -> str:
@@ -24,23 +23,12 @@ def failure_text(failure: Mapping[str, Any]) -> str:
     return ': '.join(text for text in (failure['exception'], failure['reason']) if text)
 
 
-class LabelParser(Parser):
+class LabelParser(JobParser):
     """Turn the labels that a job has written, complete or not, into a data set; every branch ends in an exit code."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Parse what was retrieved."""
-        folder = kwargs.get('retrieved_temporary_folder')
-        if folder is None:
-            return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason='nothing was retrieved.')
-        try:
-            return self._parse(Path(folder))
-        except OSError as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error.strerror or error))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error))
-
-    def _parse(self, folder: Path) -> ExitCode | None:
-        status, path = self._status(), folder / files.LABELS_FILE
+    def parse_folder(self, folder: Path) -> ExitCode | None:
+        """Parse the files of the job in ``folder``."""
+        status, path = self.status(), folder / files.LABELS_FILE
         records: list[dict[str, Any]] = []
         if path.is_file() and path.stat().st_size:
             header, records = read_labels(path)
@@ -50,11 +38,6 @@ class LabelParser(Parser):
         failures = [record for record in records if 'energy' not in record]
         self._store_results(status, records, failures, n_before, n_new)
         return self._exit_code(status, path.is_file(), failures, n_before + n_new)
-
-    def _status(self) -> dict[str, Any]:
-        if files.STATUS_FILE not in self.retrieved.list_object_names():
-            return {}
-        return dict(json.loads(self.retrieved.get_object_content(files.STATUS_FILE)))
 
     def _store_dataset(self, records: list[dict[str, Any]]) -> tuple[int, int]:
         """Attach the labelled frames, in the order of the input; return how many are from before and from this job."""

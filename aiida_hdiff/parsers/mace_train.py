@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 from ase.data import chemical_symbols
 
 from aiida_hdiff.calculations import mace_train as files
@@ -19,9 +17,9 @@ from aiida_hdiff.engine import exit_codes as engine
 from aiida_hdiff.engine.mace_config import NAME
 from aiida_hdiff.engine.mace_state import last_resume_file, resume_epoch
 from aiida_hdiff.formats.mace_results import MaceCurves, read_mace_results, results_before
+from aiida_hdiff.parsers.base import JobParser
 
 REPLAY_HEAD = 'pt_head'
-_OOM_WORDS = ('oom-kill', 'oom_kill', 'out of memory', 'out-of-memory')
 _SUMMARY = (
     'best_epoch', 'best_loss', 'stage', 'stopped_early', 'start_epoch', 'heads', 'r_max', 'n_parameters', 'n_trainable',
     'dtype', 'foundation_dtype', 'energy_shift_eV_per_atom', 'E0s_set_again',
@@ -29,23 +27,12 @@ _SUMMARY = (
 _SPLITS = {'train_Default': 'train', 'valid_Default': 'valid', 'Default_Default': 'test'}
 
 
-class MaceTrainParser(Parser):
+class MaceTrainParser(JobParser):
     """Turn what a training has left into a potential, curves and errors; every branch ends in an exit code."""
 
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Parse what was retrieved."""
-        folder = kwargs.get('retrieved_temporary_folder')
-        if folder is None:
-            return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason='nothing was retrieved.')
-        try:
-            return self._parse(Path(folder))
-        except OSError as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error.strerror or error))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error))
-
-    def _parse(self, folder: Path) -> ExitCode | None:
-        status, summary = self._json(files.STATUS_FILE), self._json(files.SUMMARY_FILE)
+    def parse_folder(self, folder: Path) -> ExitCode | None:
+        """Parse the files of the job in ``folder``."""
+        status, summary = self.status(), self.retrieved_json(files.SUMMARY_FILE)
         results = folder / files.results_file(self.node.inputs.seed.value)
         if not results.is_file():
             results = folder / results.name
@@ -67,12 +54,6 @@ class MaceTrainParser(Parser):
 
     def _models(self, folder: Path) -> list[Path]:
         return [folder / f'{NAME}_stagetwo.model', folder / f'{NAME}.model']
-
-    def _json(self, name: str) -> dict[str, Any]:
-        if name not in self.retrieved.base.repository.list_object_names():
-            return {}
-        text = self.retrieved.base.repository.get_object_content(name)
-        return dict(json.loads(text)) if text.strip() else {}
 
     def _store_potential(self, content: bytes, summary: dict[str, Any]) -> None:
         options: dict[str, Any] = {'dtype': summary['dtype']}
@@ -145,16 +126,9 @@ class MaceTrainParser(Parser):
         if status and code != engine.INTERRUPTED:
             return codes.ERROR_ENGINE_FAILED.format(reason=reason)
         if not status:
-            scheduler = self._scheduler_errors().lower()
-            if any(word in scheduler for word in _OOM_WORDS):
+            if self.was_out_of_memory():
                 return codes.ERROR_OUT_OF_MEMORY.format(reason='the kernel or the scheduler killed the job.')
         return self._stopped(status, folder, lines)
-
-    def _scheduler_errors(self) -> str:
-        name = self.node.get_option('scheduler_stderr')
-        if not name or name not in self.retrieved.base.repository.list_object_names():
-            return ''
-        return str(self.retrieved.base.repository.get_object_content(name))
 
     def _stopped(self, status: dict[str, Any], folder: Path, lines: list[str]) -> ExitCode:
         """Return the exit code of a job that can go on, and attach from what."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +24,7 @@ class MDParser(MDParserBase):
 
     def parse_folder(self, folder: Path) -> ExitCode | None:
         """Parse the files of the job in ``folder``."""
-        status = self._json(files.STATUS_FILE)
+        status = self.retrieved_json(files.STATUS_FILE)
         finished = (folder / files.FINAL_FILE).is_file()
         state = _read_state(folder / (files.FINAL_FILE if finished else files.CHECKPOINT_FILE))
         if state is not None and state.step <= self.first_step(default=0) and not finished:
@@ -34,15 +33,10 @@ class MDParser(MDParserBase):
         frames = self._store_trajectory(folder / files.FRAMES_FILE, last_step)
         versions = status.get('versions', {})
         version = ', '.join(f'{name} {number}' for name, number in sorted(versions.items())) or None
-        self.out_results('ase', version, last_step, frames, self._json(files.PROGRESS_FILE).get('steps_per_s'))
+        self.out_results('ase', version, last_step, frames, self.retrieved_json(files.PROGRESS_FILE).get('steps_per_s'))
         if state is not None:
             self.out('final_state', state)
         return self._exit_code(folder, status, state)
-
-    def _json(self, name: str) -> dict[str, Any]:
-        if name not in self.retrieved.list_object_names():
-            return {}
-        return dict(json.loads(self.retrieved.get_object_content(name)))
 
     def _exit_code(self, folder: Path, status: dict[str, Any], state: MDState | None) -> ExitCode | None:
         codes, code = self.exit_codes, status.get('exit_code')

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from aiida import orm
-from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_hdiff.calculations.md_job import md_parameters
+from aiida_hdiff.parsers.base import JobParser
 
 
-class MDParserBase(Parser):
-    """Parse the temporary folder of a job; every branch ends in an exit code."""
-
-    def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Parse what was retrieved."""
-        folder = kwargs.get('retrieved_temporary_folder')
-        if folder is None:
-            return self.exit_codes.ERROR_OUTPUT_MISSING.format(reason='nothing was retrieved.')
-        try:
-            return self.parse_folder(Path(folder))
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                return self.exit_codes.ERROR_NO_SPACE.format(reason=str(error.strerror))
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error.strerror or error))
-        except (ValueError, KeyError, EOFError, BadZipFile) as error:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(reason=str(error))
-
-    def parse_folder(self, folder: Path) -> ExitCode | None:
-        """Parse the files of the job in ``folder``."""
-        raise NotImplementedError
+class MDParserBase(JobParser):
+    """A parser whose results say how far the run came."""
 
     def first_step(self, *, default: int) -> int:
         """Return the step of the checkpoint that the job continued from, or ``default``."""

@@ -7,9 +7,8 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_hdiff.calculations.engine_job import PROGRESS_FILE
 from aiida_hdiff.workflows.progress import RunProgress, called_processes, remote_text
-
-PROGRESS_FILE = 'progress.json'
 
 
 def epoch_progress(node: orm.WorkChainNode) -> list[RunProgress]:

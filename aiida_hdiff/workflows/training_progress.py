@@ -19,8 +19,8 @@ from aiida_hdiff.workflows.training import stage_groups, stage_settings
 DIFFUSION = 'aiida.workflows:hdiff.diffusion'
 TRAINING = 'aiida.workflows:hdiff.on_the_fly'
 TRAINED_DIFFUSION = 'aiida.workflows:hdiff.trained_diffusion'
-MACE_TRAINING = 'aiida.workflows:hdiff.mace_train'
-FOLLOWED = (DIFFUSION, TRAINING, TRAINED_DIFFUSION, MACE_TRAINING)
+EPOCH_TRAININGS = ('aiida.workflows:hdiff.mace_train', 'aiida.workflows:hdiff.chgnet_train')
+FOLLOWED = (DIFFUSION, TRAINING, TRAINED_DIFFUSION, *EPOCH_TRAININGS)
 """Processes whose progress can be shown."""
 
 
@@ -28,7 +28,7 @@ def process_progress(node: orm.WorkChainNode) -> list[RunProgress]:
     """Return the progress of a diffusion study, a training, or both in one."""
     if node.process_type == TRAINING:
         return training_progress(node)
-    if node.process_type == MACE_TRAINING:
+    if node.process_type in EPOCH_TRAININGS:
         return epoch_progress(node)
     if node.process_type != TRAINED_DIFFUSION:
         return study_progress(node)

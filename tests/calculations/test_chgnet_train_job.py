@@ -71,7 +71,7 @@ def test_foundations_that_are_refused(inputs, generate_potential):
     def said(*args, **kwargs):
         return error_of(inputs(foundation=PotentialData(*args, **kwargs)))
 
-    assert "of the architecture 'mace': give one of CHGNet" in error_of(
+    assert "of the architecture 'mace': give one of 'chgnet'" in error_of(
         inputs(foundation=generate_potential('mace', elements=('Cu', 'H')))
     )
     assert '`foundation` has no file' in said(architecture='chgnet', elements=('Cu', 'H'))
@@ -83,13 +83,13 @@ def test_foundations_that_are_refused(inputs, generate_potential):
 
 def test_sets_that_are_refused(inputs, generate_dataset):
     train, valid = generate_dataset(6, seed=1), generate_dataset(3, seed=2)
-    assert '`train` has a single frame' in error_of(inputs(train=generate_dataset(1, seed=1)))
-    assert 'the sets have labels of 2 levels (emt, pbe)' in error_of(
+    assert '`train` has 1 frame(s)' in error_of(inputs(train=generate_dataset(1, seed=1)))
+    assert '`valid` was labelled with pbe, but `train` with emt' in error_of(
         inputs(valid=generate_dataset(3, seed=2, reference='pbe'))
     )
     numbers = valid.frames().numbers.copy()
     numbers[0] = 28
-    assert '`valid` has Ni, which `train` lacks' in error_of(inputs(valid=changed(valid, numbers=numbers)))
+    assert '`valid` has Ni, which `train` has not' in error_of(inputs(valid=changed(valid, numbers=numbers)))
     converged = np.zeros(6, dtype=np.int8)
     assert '`train` has frames whose electronic structure did not converge' in error_of(
         inputs(train=changed(train, scf_converged=converged))

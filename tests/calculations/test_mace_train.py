@@ -140,7 +140,7 @@ def test_data_sets_that_are_refused(inputs, generate_dataset, generate_potential
 
 def test_foundations_that_are_refused(inputs, generate_potential):
     wrong = generate_potential('mace', elements=('Ni', 'H'))
-    assert '`foundation` does not know Cu of `train`' in error_of(inputs(foundation=wrong))
+    assert '`foundation` does not cover Cu of `train`' in error_of(inputs(foundation=wrong))
     other = generate_potential('chgnet', elements=('Cu', 'H'))
     assert "`foundation` is of the architecture 'chgnet'" in error_of(inputs(foundation=other))
     text = PotentialData(architecture='mace', elements=['Cu', 'H'], files=[b'this is no model'])

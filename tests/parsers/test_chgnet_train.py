@@ -11,6 +11,7 @@ from aiida_hdiff.analysis.error_summary import error_summary
 from aiida_hdiff.analysis.errors import Predictions
 from aiida_hdiff.calculations import chgnet_train as files
 from aiida_hdiff.calculations.chgnet_train import ChgnetTrainCalculation
+from aiida_hdiff.calculations.engine_job import STATUS_FILE
 
 HISTORY = [
     {'epoch': epoch, 'learning_rate': 1e-3, 'valid_force_mae_meV_A': 90.0 / epoch, 'score': 1.0 / epoch, 'seconds': 2.0}
@@ -45,7 +46,7 @@ def parse(generate_calc_job_node, generate_dataset, generate_potential, tmp_path
             (retrieved / '_scheduler-stderr.txt').write_text(stderr)
         if code is not None:
             status = {'exit_code': code, 'message': message, 'versions': {'chgnet': '0.4.2'}, 'wall_s': 9.0}
-            (retrieved / files.STATUS_FILE).write_text(json.dumps(status))
+            (retrieved / STATUS_FILE).write_text(json.dumps(status))
         training = {
             'epoch': 3,
             'best_epoch': 2,
@@ -102,9 +103,9 @@ def test_finished(parse):
 @pytest.mark.parametrize(
     ('status', 'message', 'name', 'said'),
     [
-        (40, 'stopped by the time limit of 9 s after 3 of 7 epochs.', 'ERROR_OUT_OF_WALLTIME', 'epoch 3 of 7'),
-        (40, 'stopped by SIGTERM after 3 of 7 epochs.', 'ERROR_INTERRUPTED', 'epoch 3 of 7'),
-        (None, '', 'ERROR_INTERRUPTED', 'epoch 3 of 7'),
+        (40, 'stopped by the time limit of 9 s after 3 of 7 epochs.', 'ERROR_OUT_OF_WALLTIME', 'after 3 of 7 epochs'),
+        (40, 'stopped by SIGTERM after 3 of 7 epochs.', 'ERROR_INTERRUPTED', 'after 3 of 7 epochs'),
+        (None, '', 'ERROR_INTERRUPTED', 'after 3 of 7 epochs'),
     ],
 )
 def test_stopped(parse, status, message, name, said):

@@ -9,6 +9,7 @@ from aiida.plugins import ParserFactory
 from ase.calculators.emt import EMT
 
 from aiida_hdiff.calculations import evaluate as files
+from aiida_hdiff.calculations.engine_job import PROGRESS_FILE, STATUS_FILE
 from aiida_hdiff.calculations.evaluate import EvaluateCalculation, prediction_reference
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.engine.cli import main
@@ -43,7 +44,7 @@ def parse(generate_calc_job_node, generate_dataset, generate_potential, tmp_path
         if change is not None:
             change(folder)
         retrieved.mkdir()
-        for name in (files.STATUS_FILE, files.PROGRESS_FILE):
+        for name in (STATUS_FILE, PROGRESS_FILE):
             if (folder / name).exists():
                 (folder / name).rename(retrieved / name)
         node = generate_calc_job_node(
@@ -104,7 +105,7 @@ def test_finished(parse, shifted):
 
 def killed(folder):
     """Leave what a killed job leaves."""
-    (folder / files.STATUS_FILE).unlink()
+    (folder / STATUS_FILE).unlink()
     lines = (folder / files.PREDICTIONS_FILE).read_bytes().splitlines(keepends=True)
     (folder / files.PREDICTIONS_FILE).write_bytes(b''.join(lines[:3]) + lines[3][:20])
 
@@ -163,7 +164,7 @@ def test_more_failures_than_allowed(parse, generate_dataset):
 )
 def test_ends_of_the_engine(parse, status, name):
     content = json.dumps({'exit_code': status, 'message': 'the reason'})
-    _, node = parse(change=lambda folder: (folder / files.STATUS_FILE).write_text(content))
+    _, node = parse(change=lambda folder: (folder / STATUS_FILE).write_text(content))
     assert node.exit_status == code(name)
     assert 'the reason' in node.exit_message
 

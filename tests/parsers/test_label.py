@@ -8,6 +8,7 @@ from aiida import orm
 from aiida.plugins import ParserFactory
 
 from aiida_hdiff.calculations import label as files
+from aiida_hdiff.calculations.engine_job import PROGRESS_FILE, STATUS_FILE
 from aiida_hdiff.calculations.label import LabelCalculation
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.engine.label_settings import LabelSettings
@@ -39,7 +40,7 @@ def parse(generate_calc_job_node, generate_configurations, generate_dataset, tmp
         if change is not None:
             change(folder)
         retrieved.mkdir()
-        for name in (files.STATUS_FILE, files.PROGRESS_FILE):
+        for name in (STATUS_FILE, PROGRESS_FILE):
             if (folder / name).exists():
                 (folder / name).rename(retrieved / name)
         node = generate_calc_job_node(
@@ -146,7 +147,7 @@ REFUSES = {**SLOW, 'calculator': 'tests.engine.label_calculators:refuses', 'para
 
 def killed(folder):
     """Leave what a killed job leaves."""
-    (folder / files.STATUS_FILE).unlink()
+    (folder / STATUS_FILE).unlink()
     lines = (folder / files.LABELS_FILE).read_bytes().splitlines(keepends=True)
     (folder / files.LABELS_FILE).write_bytes(b''.join(lines[:3]) + lines[3][:20])
 
@@ -174,14 +175,14 @@ def test_engine_errors(parse, settings, job, name, message):
 
 def test_error_of_the_engine(parse):
     status = {'exit_code': 1, 'message': 'OSError: disk full'}
-    outputs, node = parse(change=lambda folder: (folder / files.STATUS_FILE).write_text(json.dumps(status)))
+    outputs, node = parse(change=lambda folder: (folder / STATUS_FILE).write_text(json.dumps(status)))
     assert node.exit_status == code('ERROR_ENGINE_FAILED')
     assert outputs['dataset'].n_frames == 4
 
 
 def test_model_that_is_not_trusted(parse):
     status = {'exit_code': 53, 'message': 'the mace model potential.0 is not loaded: it names `os.system`'}
-    _, node = parse(change=lambda folder: (folder / files.STATUS_FILE).write_text(json.dumps(status)))
+    _, node = parse(change=lambda folder: (folder / STATUS_FILE).write_text(json.dumps(status)))
     assert node.exit_status == code('ERROR_MODEL_NOT_TRUSTED')
     assert 'could run code: the mace model potential.0' in node.exit_message
 

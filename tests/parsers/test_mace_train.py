@@ -11,6 +11,7 @@ from aiida import orm
 from aiida.plugins import ParserFactory
 
 from aiida_hdiff.calculations import mace_train as files
+from aiida_hdiff.calculations.engine_job import STATUS_FILE
 from aiida_hdiff.calculations.mace_train import MaceTrainCalculation
 from aiida_hdiff.engine import exit_codes as engine
 from aiida_hdiff.formats.mace_results import read_mace_results, results_before
@@ -28,15 +29,15 @@ def parse(generate_calc_job_node, generate_dataset, generate_potential, tmp_path
         folder, retrieved = tmp_path / 'temporary', tmp_path / 'retrieved'
         folder.mkdir()
         retrieved.mkdir()
-        for one in (files.STATUS_FILE, files.SUMMARY_FILE):
+        for one in (STATUS_FILE, files.SUMMARY_FILE):
             shutil.copy(RUNS / name / one, retrieved)
         shutil.copy(RUNS / name / 'results.jsonl', folder / RESULTS)
         (folder / 'trained.model').write_bytes(genuine_model('mace-trained'))
         if status is not None:
             code, message = status
-            found = json.loads((retrieved / files.STATUS_FILE).read_text())
+            found = json.loads((retrieved / STATUS_FILE).read_text())
             found |= {'exit_code': code, 'message': message}
-            (retrieved / files.STATUS_FILE).write_text(json.dumps(found))
+            (retrieved / STATUS_FILE).write_text(json.dumps(found))
             (retrieved / files.SUMMARY_FILE).unlink()
             (folder / 'trained.model').unlink()
         if change is not None:
@@ -122,7 +123,7 @@ def test_stopped(parse):
         change=lambda folder, _: put(5, folder),
     )
     assert node.exit_status == code('ERROR_OUT_OF_WALLTIME')
-    assert 'in epoch 5 (from 0) of 8' in node.exit_message
+    assert 'after 5 of 8 epochs' in node.exit_message
     assert set(outputs) == {'checkpoint', 'curves', 'results'}
     repository = outputs['checkpoint'].base.repository
     assert set(repository.list_object_names()) == {'resume_epoch-5.pt', 'checkpoints', files.HISTORY_FILE}
@@ -134,7 +135,7 @@ def test_stopped(parse):
 def test_killed(parse):
     def change(folder, retrieved):
         put(5, folder)
-        (retrieved / files.STATUS_FILE).unlink()
+        (retrieved / STATUS_FILE).unlink()
 
     _, node = parse(status=(0, ''), change=change)
     assert node.exit_status == code('ERROR_INTERRUPTED')
@@ -177,7 +178,7 @@ def test_failures(parse, status, name):
 
 def test_killed_for_memory(parse):
     def change(_, retrieved):
-        (retrieved / files.STATUS_FILE).unlink()
+        (retrieved / STATUS_FILE).unlink()
         (retrieved / '_scheduler-stderr.txt').write_text('slurmstepd: error: Detected 1 oom_kill event in StepId=1.0.')
 
     _, node = parse(status=(0, ''), change=change)

@@ -67,8 +67,8 @@ def test_a_stopped_job_goes_on(stage, job, status):
 def test_a_training_that_gets_nowhere_ends(stage, job):
     process = stage()
     for _ in range(3):
-        assert process.handle_interrupted_early(job(402)).exit_code.status == 0
-    report = process.handle_interrupted_early(job(402))
+        assert process.handle_interrupted(job(402)).exit_code.status == 0
+    report = process.handle_interrupted(job(402))
     assert report.exit_code.status == 403
     assert 'further than epoch 0' in report.exit_code.message
 

@@ -17,7 +17,7 @@ REPORT, ML_LOGFILE, ML_ABN, ML_FFN and ML_REG, each marked as emulated where it 
 Never quote its numbers as results of VASP.
 
 environment:
-  HDIFF_STANDIN_REFERENCE=<potential>   eam:<file of setfl format>, chgnet, emt or lj (argon)
+  HDIFF_STANDIN_REFERENCE=<potential>   eam:<file of setfl format>, chgnet, chgnet:r2scan, emt or lj (argon)
 """
 
 

@@ -34,7 +34,8 @@ class Reference:
     Parameters
     ----------
     text
-        `eam:FILE`, `chgnet`, `emt` or `lj` (argon), as in the environment variable.
+        `eam:FILE`, `chgnet`, `chgnet:MODEL` (weights that its package ships, such as `r2scan`), `emt` or `lj` (argon), as
+        in the environment variable.
 
     Raises
     ------
@@ -46,14 +47,14 @@ class Reference:
         kind, _, file = text.partition(':')
         if kind not in _CALCULATORS:
             raise StandinError(
-                f'{VARIABLE} is {text!r}: set it to eam:<file>, chgnet, emt or lj; there is no DFT in the stand-in'
+                f'{VARIABLE} is {text!r}: set it to eam:<file>, chgnet, chgnet:<model>, emt or lj; there is no DFT in the stand-in'
             )
         self.name = f'{kind} {Path(file).name}'.strip()
         try:
             self._calculator = _CALCULATORS[kind](file)
         except ModuleNotFoundError as error:
             raise StandinError(f'the reference {kind} needs the package {error.name}: install it') from None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise StandinError(f'{VARIABLE}: {error}') from None
 
     def __call__(self, symbols: list[str], cell: Floats, positions: Floats) -> Labels:
@@ -100,10 +101,11 @@ def _eam(file: str) -> Any:
     return EAM(file)
 
 
-def _chgnet(file: str) -> Any:
+def _chgnet(model: str) -> Any:
     from chgnet.model.dynamics import CHGNetCalculator
+    from chgnet.model.model import CHGNet
 
-    return CHGNetCalculator(use_device='cpu')
+    return CHGNetCalculator(CHGNet.load(model_name=model or '0.3.0', use_device='cpu', verbose=False), use_device='cpu')
 
 
 def _emt(file: str) -> Any:

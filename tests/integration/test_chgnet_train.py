@@ -1,5 +1,6 @@
 """CHGNet fine-tuned through AiiDA: stopped by its wall time, continued, evaluated, and served from the cache."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from aiida.plugins import CalculationFactory, WorkflowFactory
 from ase.build import bulk
 
 from aiida_hdiff.calculations.datasets import frames_from_structures
+from aiida_hdiff.calculations.md_job import WALLTIME_MARGIN_S
 from aiida_hdiff.calculations.splits import split_dataset
 from aiida_hdiff.data.potential import PotentialData
 from tests.integration.test_label import engine_with
@@ -97,7 +99,12 @@ def test_train_stop_continue_and_evaluate(code, parts):
 
 
 def test_workchain_goes_on_until_all_epochs_are_done(code, parts):
-    limit = 40  # stops itself after 20 s: time for some epochs, not for all
+    short = training(CalculationFactory, 'hdiff.chgnet_train', code, parts, 2)
+    short.metadata.options.environment_variables = ENVIRONMENT
+    measured, _ = run_get_node(short)
+    per_epoch = measured['results']['training_seconds'] / 2
+    start = measured['results']['seconds'] - measured['results']['training_seconds']
+    limit = math.ceil(WALLTIME_MARGIN_S + start + 10 * per_epoch)  # time for some epochs, not for all
     builder = training(WorkflowFactory, 'hdiff.chgnet_train', code, parts, 25)
     builder.options = {'environment_variables': ENVIRONMENT, 'max_wallclock_seconds': limit}
     outputs, node = run_get_node(builder)

@@ -83,7 +83,7 @@ def axial_diffusion(
     start = StartTest.of(window)
     frame = np.linalg.qr(np.column_stack([direction, np.eye(3)]))[0]
     series = einstein_series(trajectory @ frame, timestep_ps, [window, *(start.windows if start else ())])
-    fit = series[start.choose(series) if start else window]
+    fit = series[start.choose(series, trajectory, timestep_ps) if start else window]
     projections = fit.slopes[0], fit.slopes[1:].mean(axis=0), fit.pooled
     axial, basal, mean = (blocked_mean(slopes, fit.window.last, fit.window.overlap) for slopes in projections)
     unit = ANGSTROM2_PER_PS_IN_M2_PER_S

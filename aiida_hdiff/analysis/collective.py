@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aiida_hdiff.analysis._arrays import as_positions
+from aiida_hdiff.analysis._arrays import as_positions, as_timestep_ps
+from aiida_hdiff.analysis.blocking import blocked_mean
 from aiida_hdiff.analysis.diffusion import DiffusionResult, diffusion_coefficient
+from aiida_hdiff.analysis.einstein import einstein_series
 from aiida_hdiff.analysis.msd import MSDResult, mean_squared_displacement
 from aiida_hdiff.analysis.unwrap import remove_host_drift
+from aiida_hdiff.analysis.window import window_in_frames
 from aiida_hdiff.common.rich import RichResult
 
 
@@ -72,31 +75,51 @@ def collective_diffusion(
 
 
 def haven_ratio(
-    tracer_m2_s: float, tracer_error_m2_s: float, collective_m2_s: float, collective_error_m2_s: float
+    positions: ArrayLike,
+    timestep_fs: float,
+    *,
+    host_positions: ArrayLike | None = None,
+    window_ps: tuple[float, float],
 ) -> tuple[float, float]:
-    """Return the Haven ratio D*/D_J and its standard error.
+    r"""Return the Haven ratio D*/D_J and its standard error.
 
-    The relative errors add in quadrature (delta method). The covariance of both coefficients, which come from the same
-    atoms, is positive and left out, so that the error is rather too large than too small: by 13 % for 8 independent
-    walkers.
+    Both coefficients are means of series of slopes per time origin, from the same trajectory and in the same window.
+    The ratio of two such means has to first order the deviation of the mean of
+
+    .. math:: z_t = (y^*_t - H y^J_t) / D_J,
+
+    whose blocked standard error counts the covariance of the two: it is what a jackknife over blocks of time gives
+    that leaves the same block out of both (Cochran, Sampling Techniques, 3rd ed. (1977), 6.3-6.4 and 6.17), with the
+    correlation of neighbouring blocks and the few degrees of freedom counted as for D.
 
     Parameters
     ----------
-    tracer_m2_s, tracer_error_m2_s
-        D* and its standard error in m²/s.
-    collective_m2_s, collective_error_m2_s
-        D_J and its standard error in m²/s.
+    positions
+        Unwrapped positions of the diffusing atoms in Å, shape (n_frames, n_atoms, 3).
+    timestep_fs
+        Time between frames in fs.
+    host_positions
+        Unwrapped positions of the host atoms in Å, whose mean motion is subtracted.
+    window_ps
+        Shortest and longest lag of the fit in ps, as used for D: `DiffusionResult.window_ps`.
 
     Raises
     ------
     ValueError
-        A coefficient is not positive, or an error negative.
+        Fewer than two atoms, a centre of the atoms that does not diffuse, and as in `diffusion_coefficient`.
     """
-    for name, value in (('tracer_m2_s', tracer_m2_s), ('collective_m2_s', collective_m2_s)):
-        if not value > 0.0:
-            raise ValueError(f'{name} must be positive, not {value}: the ratio needs two resolved coefficients')
-    if min(tracer_error_m2_s, collective_error_m2_s) < 0.0:
-        raise ValueError('standard errors must not be negative')
-    ratio = tracer_m2_s / collective_m2_s
-    relative = np.hypot(tracer_error_m2_s / tracer_m2_s, collective_error_m2_s / collective_m2_s)
-    return ratio, float(ratio * relative)
+    atoms, timestep_ps = as_positions(positions), as_timestep_ps(timestep_fs)
+    n_frames, n_atoms, _ = atoms.shape
+    if n_atoms < 2:
+        raise ValueError('the Haven ratio needs at least two atoms: one is its own collective')
+    window = window_in_frames(window_ps, n_frames, timestep_ps)
+    if host_positions is not None:
+        atoms = as_positions(remove_host_drift(atoms, host_positions))
+    particle = np.sqrt(n_atoms) * atoms.mean(axis=1, keepdims=True, dtype=np.float64)
+    tracer, collective = (einstein_series(one, timestep_ps, [window])[window].pooled for one in (atoms, particle))
+    collective_mean = float(collective.mean())
+    if not collective_mean > 0.0:
+        raise ValueError(f'D_J is {collective_mean:g} Å²/ps, not positive: the centre of the atoms does not diffuse')
+    ratio = float(tracer.mean()) / collective_mean
+    error = blocked_mean((tracer - ratio * collective) / collective_mean, window.last, window.overlap)
+    return ratio, error.one_sigma

@@ -25,7 +25,7 @@ from aiida_hdiff.analysis.window import StartTest, window_in_frames
 from aiida_hdiff.common.rich import RichResult
 from aiida_hdiff.common.units import ANGSTROM2_PER_PS_IN_M2_PER_S
 
-FRAMES_PER_START = 40
+FRAMES_PER_START = 20
 """Frames, or averages of frames, up to the start of the window."""
 
 
@@ -107,13 +107,14 @@ def diffusion_coefficient(
     that move together. It is never taken smaller than the Poisson error of the hops, D/√n_hops. The
     intercept is free: vibrations do not enter D.
 
-    The line is fitted to the first octave of the window, from its start to twice its start, where most of
-    the information is. Only if the slope changes significantly just before the start, so that the motion
-    becomes diffusive only there, is it fitted to all of the window beyond one and a half times its start.
-    A window that ends at twice its start or earlier is used as it is.
+    The line is fitted just behind the start of the window, where most of the information is: up to 1.5
+    times the start, or twice the start where vibrations are not small. Only if the slope changes
+    significantly before the start, so that the motion becomes diffusive only there, is it fitted from 1.625
+    to 3.25 times the start, and only if it still changes by 8 % there, to the second half of the window. A
+    window that ends at twice its start or earlier is used as it is.
 
-    Where frames are much denser than the window needs, positions are first averaged over a fortieth of the
-    window's start, 50 fs for 2 ps. The slope of a straight line is left as it is by that, vibrations are
+    Where frames are much denser than the window needs, positions are first averaged over a twentieth of
+    the window's start, 100 fs for 2 ps. The slope of a straight line is left as it is by that, vibrations are
     damped.
 
     The error is compared with that of a bootstrap over the atoms, see `walkers.walker_error`.
@@ -176,7 +177,7 @@ def diffusion_coefficient(
     start = StartTest.of(window)
     windows = [window, *(one for pair in pairs for one in pair), *(start.windows if start else ())]
     series = einstein_series(trajectory, timestep_ps, windows)
-    fit = series[start.choose(series) if start else window]
+    fit = series[start.choose(series, trajectory, timestep_ps) if start else window]
 
     memory, overlap = fit.window.last, fit.window.overlap
     mean = blocked_mean(fit.pooled, memory, overlap)

@@ -13,7 +13,7 @@ from aiida_hdiff.analysis._arrays import FloatArray, atoms_per_chunk
 MIN_CHUNK_FRAMES = 4096
 """Fewest origins that are done together; at least twice the longest lag are."""
 
-CHUNK_BYTES = 2**22
+CHUNK_BYTES = 2**20
 """Size of the positions that are done together; five arrays of this size exist at a time."""
 
 
@@ -87,10 +87,9 @@ def averaged_frames(positions: NDArray[np.floating], n_together: int) -> FloatAr
     The mean squared displacement of the averages is that of the frames, smoothed over as many lags; of Brownian motion
     it is lower by a constant.
     """
-    n_frames = positions.shape[0] // n_together * n_together
-    means = positions[0:n_frames:n_together].astype(np.float64)
-    for offset in range(1, n_together):
-        means += positions[offset:n_frames:n_together]
+    n_averages = positions.shape[0] // n_together
+    grouped = positions[: n_averages * n_together].reshape(n_averages, n_together, *positions.shape[1:])
+    means: FloatArray = np.einsum('fgix->fix', grouped, dtype=np.float64)
     means /= n_together
     return means
 
@@ -142,12 +141,13 @@ def einstein_series(
                 n = min(slopes[window].shape[1] - start, n_chunk)
                 if n <= 0:
                     continue
-                products = position_sums.correlate(window, weight, n)
+                scale = 2.0 * weight[-1] / (window.last - window.first)
+                products = position_sums.correlate(window, n)
                 products *= r[:, :, :n]
-                pooled = square_sums.correlate(window, weight, n) - 2.0 * products.sum(axis=0)
-                slopes[window][:, start : start + n] += pooled / (2.0 * n_atoms)
+                pooled = square_sums.correlate(window, n) - 2.0 * products.sum(axis=0)
+                slopes[window][:, start : start + n] += pooled * (scale / (2.0 * n_atoms))
                 own = squares_per_atom[:, : n + window.last] @ _sum_over_origins(weight, n)
-                own -= 2.0 * products.sum(axis=(1, 2))
+                own -= 2.0 * scale * products.sum(axis=(1, 2))
                 per_atom[window][atoms] += own / (6.0 * slopes[window].shape[1])
     return {window: EinsteinSeries(window, slopes[window], per_atom[window]) for window in weights}
 
@@ -169,13 +169,11 @@ class _RunningSums:
         np.cumsum(values, axis=-1, out=self.first[..., 1:])
         self.second = np.cumsum(self.first, axis=-1)
 
-    def correlate(self, window: LagWindow, weights: FloatArray, n_origins: int) -> FloatArray:
-        """Return sum_k w_k x(t + k) for the first origins t, by summation by parts."""
+    def correlate(self, window: LagWindow, n_origins: int) -> FloatArray:
+        """Return sum_k (k - m) x(t + k) over lags k of mean m for the first origins t, by summation by parts."""
         a, b = window.first, window.last
         result: FloatArray = self.second[..., a : a + n_origins] - self.second[..., b : b + n_origins]
-        half = 0.5 * (b - a)
         ends = self.first[..., b + 1 : b + 1 + n_origins] + self.first[..., a : a + n_origins]
-        ends *= half
+        ends *= 0.5 * (b - a)
         result += ends
-        result *= weights[b] / half
         return result

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_positions, as_timestep_ps, atoms_per_chunk
+from aiida_hdiff.analysis._correlation import Autocorrelation
 from aiida_hdiff.common.rich import RichResult
 
 CHUNK_BYTES = 4 * 10**7
-"""Size of the atoms' trajectories that are transformed at once; one atom at least."""
+"""Size of the atoms' trajectories that are transposed at once; one atom at least."""
+
+CHUNK_FRAMES = 1024
+"""Frames that are transposed at once."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def mean_squared_displacement(
 
     The autocorrelation of the positions comes from their power spectrum (Wiener-Khinchin), as in Calandrini
     et al., Collection SFN 12, 201 (2011), doi:10.1051/sfn/201112010. Being linear, it is summed over the
-    atoms before the one inverse transform. Positions enter relative to their mean, which keeps the
+    atoms before the one inverse transform. Positions enter relative to about their mean, which keeps the
     cancellation small.
 
     Parameters
@@ -70,8 +74,6 @@ def mean_squared_displacement(
         Positions not of shape (n_frames, n_atoms, 3) or not finite, timestep not positive, max_lag not
         within 0 ... n_frames - 1.
     """
-    from scipy import fft
-
     trajectory = as_positions(positions)
     timestep_ps = as_timestep_ps(timestep_fs)
     n_frames, n_atoms, _ = trajectory.shape
@@ -79,66 +81,61 @@ def mean_squared_displacement(
     if not 0 <= last < n_frames:
         raise ValueError(f'max_lag must lie within 0 and n_frames - 1 = {n_frames - 1}, not {max_lag}')
 
-    length = 2 * fft.next_fast_len((n_frames + last) // 2 + 1, real=True)
-    power = np.zeros((3, length // 2 + 1))
+    transform = Autocorrelation(n_frames, last)
+    power = [transform.no_power() for _ in range(3)]
     squares = np.zeros((3, n_frames))
     per_atom_msd = np.empty((last + 1, n_atoms)) if per_atom else None
-    n_chunks = -(-n_atoms // atoms_per_chunk(length, CHUNK_BYTES))
+    n_chunks = -(-n_atoms // atoms_per_chunk(transform.n_padded, CHUNK_BYTES))
     n_chunk = -(-n_atoms // n_chunks)
-    # The axes of an atom lie one behind the other, z first; one that is done becomes the padding of the next.
-    buffer = np.empty((n_chunk, 2 * n_frames + length))
+    buffer = np.zeros((n_chunk, 3, transform.n_padded))
     for first in range(0, n_atoms, n_chunk):
-        chunk = buffer[: min(n_chunk, n_atoms - first)]
-        axes = chunk[:, : 3 * n_frames].reshape(-1, 3, n_frames)[:, ::-1]
-        axes[...] = trajectory[:, first : first + n_chunk].transpose(1, 2, 0)
-        axes -= axes.mean(axis=2, keepdims=True)
-        chunk[:, 3 * n_frames :] = 0.0
-        if per_atom_msd is not None:
-            atom_squares = np.einsum('axt,axt->at', axes, axes)
-            atom_power = np.zeros((len(chunk), power.shape[1]))
+        padded = buffer[: min(n_chunk, n_atoms - first)]
+        series = padded[:, :, :n_frames]
+        atoms = slice(first, first + n_chunk)
+        origins = trajectory[:: 1 + n_frames // 1000, atoms].mean(axis=0, dtype=np.float64)[:, :, None]
+        for start in range(0, n_frames, CHUNK_FRAMES):  # so that a line of memory is read once
+            frames = slice(start, start + CHUNK_FRAMES)
+            np.subtract(trajectory[frames, atoms].transpose(1, 2, 0), origins, out=series[:, :, frames])
         for axis in range(3):
-            series = axes[:, axis]
-            start = (2 - axis) * n_frames
-            spectrum = fft.rfft(chunk[:, start : start + length], axis=1).view(np.float64)
-            squares[axis] += np.einsum('at,at->t', series, series)
-            series[...] = 0.0
-            np.multiply(spectrum, spectrum, out=spectrum)
-            total = spectrum.sum(axis=0) if len(chunk) > 1 else spectrum[0]
-            power[axis] += total[0::2]
-            power[axis] += total[1::2]
-            if per_atom_msd is not None:
-                atom_power += spectrum[:, 0::2]
-                atom_power += spectrum[:, 1::2]
-            del spectrum, total
+            squares[axis] += np.einsum('at,at->t', series[:, axis], series[:, axis])
+            transform.add_power(padded[:, axis], power[axis])
         if per_atom_msd is not None:
-            per_atom_msd[:, first : first + len(chunk)] = _msd_from_correlation(atom_power, atom_squares, last).T
-    del buffer, chunk, axes, series
-    per_axis = _msd_from_correlation(power, squares, last).T
+            for atom, (own, own_padded) in enumerate(zip(series, padded, strict=True), start=first):
+                own_power = transform.no_power()
+                transform.add_power(own_padded, own_power)
+                own_squares = np.einsum('xt,xt->t', own, own)
+                per_atom_msd[:, atom] = _msd_from_correlation(transform.correlation(own_power), own_squares)
+    del buffer, padded, series
+    for axis in range(3):
+        squares[axis, : last + 1] = _msd_from_correlation(transform.correlation(power.pop(0)), squares[axis])
+    per_axis = np.ascontiguousarray(squares[:, : last + 1])
     per_axis /= n_atoms
     return MSDResult(
         lag_times_ps=np.arange(last + 1) * timestep_ps,
-        msd=per_axis.sum(axis=1),
-        msd_per_axis=per_axis,
+        msd=per_axis.sum(axis=0),
+        msd_per_axis=per_axis.T,
         msd_per_atom=per_atom_msd,
     )
 
 
-def _msd_from_correlation(power: FloatArray, squares: FloatArray, last: int) -> FloatArray:
-    """Return <r²(t+k) + r²(t) - 2 r(t) r(t+k)>, shape (n, last + 1), from n power spectra and n series r²(t).
+def _msd_from_correlation(correlation: FloatArray, squares: FloatArray) -> FloatArray:
+    """Return the mean of r²(t+k) + r²(t) - 2 r(t) r(t+k) for each lag k, in place of the correlation.
 
-    The power spectrum is real and even, so that its inverse transform is a cosine transform. Both arrays are
-    overwritten.
+    Parameters
+    ----------
+    correlation
+        Sum of r(t) r(t+k) over t, shape (n_lags,).
+    squares
+        r²(t), shape (n_frames,), overwritten.
     """
-    from scipy import fft
-
-    n_frames = squares.shape[1]
-    msd: FloatArray = fft.dct(power, type=1, axis=1, overwrite_x=True)[:, : last + 1]
-    msd *= -1.0 / (power.shape[1] - 1)
-    partial = np.cumsum(squares, axis=1, out=squares)
-    msd[:, 1:] += partial[:, n_frames - last - 1 : n_frames - 1][:, ::-1]
-    msd[:, 1:] += partial[:, -1:]
-    msd[:, 1:] -= partial[:, :last]
+    n_frames, last = squares.size, correlation.size - 1
+    partial = np.cumsum(squares, out=squares)
+    msd = correlation
+    msd *= -2.0
+    msd[1:] += partial[n_frames - last - 1 : n_frames - 1][::-1]
+    msd[1:] += partial[-1]
+    msd[1:] -= partial[:last]
     msd /= np.arange(n_frames, n_frames - last - 1, -1)
     np.maximum(msd, 0.0, out=msd)
-    msd[:, 0] = 0.0
+    msd[0] = 0.0
     return msd

@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from aiida_hdiff.analysis._arrays import FloatArray, as_positions, as_timestep_ps
-from aiida_hdiff.analysis.blocking import blocked_mean
+from aiida_hdiff.analysis.blocking import BlockedMean, blocked_mean
 from aiida_hdiff.analysis.einstein import EinsteinSeries, LagWindow, einstein_series
 from aiida_hdiff.analysis.resolution import slope_change
 from aiida_hdiff.analysis.unwrap import remove_host_drift
 from aiida_hdiff.common.units import ANGSTROM2_PER_PS_IN_M2_PER_S
 
 START_PROBABILITY = 0.99
-"""Quantile of Student's t at which a change of the slope before the start of the window counts."""
+"""Quantile of Student's t at which a change of the slope with the lag counts."""
+
+MAX_INTERCEPT = 0.2
+"""Fraction of the mean squared displacement at the start of the window that is small for vibrations."""
+
+MAX_LATE_CHANGE = 0.08
+"""Relative change of the slope up to the late window for which that window is late enough."""
 
 
 @dataclass(frozen=True)
@@ -30,39 +36,76 @@ class StartTest:
     Attributes
     ----------
     before
-        Half the start of the window to three quarters of it.
-    early
-        Start of the window to twice the start: fitted if the slope is the same before.
+        0.4 to 0.6 of the start of the window.
+    short, early
+        The start to 1.5 and to 2 times it: one of them is fitted if the slope is the same before.
     late
-        One and a half times the start to the end of the window: fitted if it is not.
+        1.625 to 3.25 times the start: fitted if it is not.
+    last
+        The second half of the window: fitted if the slope changes much from early to late.
     """
 
     before: LagWindow
+    short: LagWindow
     early: LagWindow
     late: LagWindow
+    last: LagWindow
 
     @classmethod
     def of(cls, window: LagWindow) -> StartTest | None:
         """Return the test for a window, or None if that is not longer than its start or has too few lags."""
-        first = window.first
+        first, last = window.first, window.last
         test = cls(
-            before=LagWindow(first // 2, 3 * first // 4),
+            before=LagWindow(2 * first // 5, 3 * first // 5),
+            short=LagWindow(first, 3 * first // 2),
             early=LagWindow(first, 2 * first),
-            late=LagWindow(3 * first // 2, window.last),
+            late=LagWindow(13 * first // 8, min(13 * first // 4, last)),
+            last=LagWindow((first + last) // 2, last),
         )
-        enough = test.before.first >= 1 and test.before.last > test.before.first and test.late.last > test.late.first
-        return test if enough and test.early.last < window.last else None
+        enough = test.before.first >= 1 and all(one.last > one.first for one in test.windows)
+        return test if enough and test.early.last < last else None
 
     @property
     def windows(self) -> tuple[LagWindow, ...]:
-        """All three windows."""
-        return self.before, self.early, self.late
+        """All five windows."""
+        return self.before, self.short, self.early, self.late, self.last
 
-    def choose(self, series: dict[LagWindow, EinsteinSeries]) -> LagWindow:
-        """Return the early window unless the slope changes significantly from before it, else the late one."""
-        change = slope_change(series[self.before], series[self.early])
-        significant = abs(change.mean) > change.student_t(START_PROBABILITY) * change.std_error
-        return self.late if significant else self.early
+    def choose(
+        self, series: dict[LagWindow, EinsteinSeries], positions: NDArray[np.floating], timestep_ps: float
+    ) -> LagWindow:
+        """Return the window to fit.
+
+        If the slope does not change significantly before the start, the fit is the more precise the narrower it is,
+        but for the vibrations: it ends at 1.5 times the start if they are small, at twice the start if not.
+
+        Parameters
+        ----------
+        series
+            Result of `einstein_series` for the five windows.
+        positions
+            The positions it was made from in Å, shape (n_frames, n_atoms, 3).
+        timestep_ps
+            Time between them in ps.
+        """
+        early = series[self.early]
+        if not _significant(slope_change(series[self.before], early)):
+            step = _mean_squared_step(positions, self.early.first)
+            intercept = step - 6.0 * float(early.pooled.mean()) * self.early.first * timestep_ps
+            return self.short if intercept < MAX_INTERCEPT * step else self.early
+        late = series[self.late]
+        change = slope_change(early, late)
+        large = abs(change.mean) > MAX_LATE_CHANGE * abs(float(late.pooled.mean()))
+        return self.last if large and _significant(change) else self.late
+
+
+def _significant(change: BlockedMean) -> bool:
+    return abs(change.mean) > change.student_t(START_PROBABILITY) * change.std_error
+
+
+def _mean_squared_step(positions: NDArray[np.floating], lag: int) -> float:
+    """Return the mean squared displacement (Å²) over a lag, from four sets of adjoining displacements."""
+    sets = [np.diff(positions[start::lag], axis=0) for start in range(0, lag, max(1, lag // 4))]
+    return float(np.mean([3.0 * np.mean(np.square(steps)) for steps in sets]))
 
 
 def window_in_frames(window_ps: tuple[float, float], n_frames: int, timestep_ps: float) -> LagWindow:

@@ -124,7 +124,8 @@ class EvaluateCalculation(CalcJob):
     def _potential(self, trusted: bool) -> dict[str, Any]:
         potential, elements = self.inputs.potential, self.inputs.dataset.elements
         if potential.architecture == 'lammps':
-            options: dict[str, Any] = {'commands': potential.pair_commands(elements), 'elements': elements}
+            types = potential.lammps_types(elements)
+            options: dict[str, Any] = {'commands': potential.pair_commands(types), 'elements': types}
         else:
             options = potential.options
         files = potential.file_names

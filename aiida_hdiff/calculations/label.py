@@ -129,13 +129,13 @@ class LabelCalculation(CalcJob):
             temporary=[LABELS_FILE],
         )
 
-
     def _pair_style(self) -> dict[str, Any]:
         """Return the parameters of the calculator `lammps`, in the order of the elements of the frames."""
         potential, elements = self.inputs.get('potential', None), self.inputs.frames.elements
         if potential is None or potential.architecture != 'lammps':
             return {}
-        return {'parameters': {'commands': potential.pair_commands(elements), 'elements': elements}}
+        types = potential.lammps_types(elements)
+        return {'parameters': {'commands': potential.pair_commands(types), 'elements': types}}
 
 
 def label_reference(inputs: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
-from ase.data import atomic_masses, chemical_symbols
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
 from aiida_hdiff.calculations import lammps_script as script
 from aiida_hdiff.calculations.md_job import (
@@ -62,7 +62,9 @@ class LammpsMDCalculation(LammpsRawCalculation):
         """Write the script and the starting point."""
         parameters = md_parameters(self.inputs)
         arrays = start_arrays(self.inputs)
-        species = list(dict.fromkeys(arrays['numbers'].tolist()))
+        symbols = [chemical_symbols[number] for number in dict.fromkeys(arrays['numbers'].tolist())]
+        types = self.inputs.potential.lammps_types(symbols)
+        species = [atomic_numbers[symbol] for symbol in types]
         checkpoint = self.inputs.get('checkpoint', None)
         if checkpoint is None:
             self._write_data_file(folder, arrays, species)
@@ -72,7 +74,7 @@ class LammpsMDCalculation(LammpsRawCalculation):
         lengths = np.linalg.norm(arrays['cell'], axis=1)
         text = script.lammps_script(
             parameters,
-            self.inputs.potential.pair_commands([chemical_symbols[number] for number in species]),
+            self.inputs.potential.pair_commands(types),
             [atomic_masses[number] for number in species],
             has_velocities=arrays['velocities'] is not None,
             couple_ab=bool(np.isclose(lengths[0], lengths[1])),

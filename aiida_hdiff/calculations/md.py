@@ -12,6 +12,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
+from aiida_hdiff.calculations.md_committee import define_committee
 from aiida_hdiff.calculations.md_job import (
     define_md,
     md_parameters,
@@ -21,6 +22,7 @@ from aiida_hdiff.calculations.md_job import (
 )
 from aiida_hdiff.calculations.model_safety import require_trust
 from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+from aiida_hdiff.data.potential import PotentialData
 
 INPUT_FILE = 'md.json'
 START_FILE = 'start.npz'
@@ -41,13 +43,14 @@ class MDCalculation(CalcJob):
     """
 
     _spec_class = HdiffProcessSpec
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
 
     @classmethod
     def define(cls, spec: Any) -> None:
         """Declare the ports."""
         super().define(spec)
         define_md(spec)
+        define_committee(spec)
         set_default_options(spec, 'hdiff.md')
         spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
         spec.inputs.validator = cls.validate_inputs
@@ -64,20 +67,18 @@ class MDCalculation(CalcJob):
         """Write the settings and the starting point."""
         options, potential = self.inputs.metadata.options, self.inputs.potential
         checkpoint = self.inputs.get('checkpoint', None)
-        trusted = {'trusted': True} if require_trust(potential, options) else {}
-        settings = {
+        members = self.inputs.get('committee', None) or {}
+        committee = {f'committee_{number}': members[label] for number, label in enumerate(sorted(members))}
+        settings: dict[str, Any] = {
             'parameters': md_parameters(self.inputs).as_dict(),
-            'potential': {
-                'architecture': potential.architecture,
-                'file': potential.file_names[0] if potential.file_names else None,
-                'options': potential.options,
-                **trusted,
-            },
+            'potential': self._engine_potential(potential, 'potential'),
             'start': START_FILE,
             'checkpoint': None if checkpoint is None else START_CHECKPOINT_FILE,
             'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
             'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
         }
+        if committee:
+            settings['committee'] = [self._engine_potential(member, name) for name, member in committee.items()]
         with folder.open(INPUT_FILE, 'w') as handle:
             json.dump(settings, handle, indent=1, sort_keys=True)
         arrays = {key: value for key, value in start_arrays(self.inputs).items() if value is not None}
@@ -96,8 +97,24 @@ class MDCalculation(CalcJob):
         codeinfo.join_files = True
         calcinfo = CalcInfo()
         calcinfo.codes_info = [codeinfo]
-        calcinfo.local_copy_list = [(potential.uuid, name, name) for name in potential.file_names]
+        calcinfo.local_copy_list = [
+            (node.uuid, file, f'{name}.{index}')
+            for name, node in {'potential': potential, **committee}.items()
+            for index, file in enumerate(node.file_names)
+        ]
         calcinfo.provenance_exclude_list = [START_FILE, START_CHECKPOINT_FILE]
         calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE]
         calcinfo.retrieve_temporary_list = [FRAMES_FILE, CHECKPOINT_FILE, FINAL_FILE, EXPLODED_FILE]
         return calcinfo
+
+    def _engine_potential(self, potential: PotentialData, name: str) -> dict[str, Any]:
+        """Return what the engine is told about a potential whose files begin with ``name`` where it runs."""
+        more: dict[str, Any] = {'trusted': True} if require_trust(potential, self.inputs.metadata.options) else {}
+        if potential.converted_file is not None:
+            more['converted'] = f'{name}.1'
+        return {
+            'architecture': potential.architecture,
+            'file': f'{name}.0' if potential.file_names else None,
+            'options': potential.options,
+            **more,
+        }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
+from aiida_hdiff.calculations.md_committee import committee_error
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
@@ -86,7 +87,7 @@ def validate_md_inputs(value: dict[str, Any]) -> str | None:
     checkpoint = value.get('checkpoint')
     if checkpoint is not None and checkpoint.checkpoint is None:
         return '`checkpoint` has no file of the engine to continue from: give it as `state` instead.'
-    return None
+    return committee_error(value)
 
 
 def structure_error(structure: orm.StructureData, *, needs_hydrogen: bool = True) -> str | None:

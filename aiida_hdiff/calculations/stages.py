@@ -17,7 +17,7 @@ STAGES = ('npt', 'nvt', 'nve')
 
 def stage_settings(
     settings: dict[str, Any], stage: str, temperature_K: float, seed: int, *, replica: int = 0, attempt: int = 0,
-    timestep_fs: float | None = None, time_ps: float | None = None,
+    timestep_fs: float | None = None, time_ps: float | None = None, committee: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the settings of one stage as the engines take them.
 
@@ -42,9 +42,14 @@ def stage_settings(
         values |= {key: own[key] for key in ('barostat', 'barostat_time_fs', 'pressure_GPa')}
     if stage != 'nve':
         values |= {key: own[key] for key in ('thermostat', 'thermostat_time_fs')}
+    if settings.get('calculator', 'auto') != 'auto':
+        values['calculator'] = settings['calculator']
     if own.get('checkpoint_interval_ps'):
         frames = max(1, round(own['checkpoint_interval_ps'] * FS_PER_PS / timestep / interval))
         values['checkpoint_interval'] = frames * interval
+    if committee:
+        watched = dict(settings['committee'])
+        values['committee'] = {'every_steps': max(1, round(watched.pop('interval_fs') / timestep)), **watched}
     return values
 
 
@@ -54,7 +59,8 @@ def stage_parameters(
 ) -> orm.Dict:
     """Return the settings of one stage.
 
-    ``run`` holds ``replica``, ``attempt`` and, if changed, ``timestep_fs`` and ``time_ps``.
+    ``run`` holds ``replica``, ``attempt`` and, if changed, ``timestep_fs`` and ``time_ps``, and ``committee``, true if
+    one watches over the stage.
     """
     return orm.Dict(stage_settings(settings.get_dict(), stage.value, temperature.value, seed.value, **run.get_dict()))
 

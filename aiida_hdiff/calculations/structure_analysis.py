@@ -11,6 +11,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_hdiff.analysis import (
+    DiffusionResult,
     HostState,
     PairResult,
     collective_diffusion,
@@ -115,7 +116,7 @@ def hydrogen_correlations(
             'pair_std_error': _finite(pairs.std_error),
             'pair_random': pairs.random,
             'min_distance_A': _finite(pairs.min_distance_A),
-            **_collective_attributes(collective.diffusion, diffusivity, positions.shape[1]),
+            **_collective_attributes(collective.diffusion, diffusivity, positions, interval_fs),
         }
     )
     node.label = 'H-H pairs, van Hove function and collective diffusion'
@@ -216,13 +217,14 @@ def _host(reader: Any, options: dict[str, Any]) -> HostState | None:
     return host_state(positions, _cells(reader, stride), interval_fs * stride, window_ps=options['host_window_ps'])
 
 
-def _collective_attributes(result: Any, diffusivity: DiffusivityData, n_atoms: int) -> dict[str, Any]:
+def _collective_attributes(
+    result: DiffusionResult, diffusivity: DiffusivityData, positions: np.ndarray, interval_fs: float
+) -> dict[str, Any]:
+    n_atoms = positions.shape[1]
     resolved = n_atoms > 1 and result.status == 'resolved'
     ratio: tuple[float | None, float | None] = (None, None)
     if resolved and diffusivity['value_m2_s'] is not None:
-        ratio = haven_ratio(
-            diffusivity['value_m2_s'], diffusivity['std_error_m2_s'], float(result.value), float(result.std_error)
-        )
+        ratio = haven_ratio(positions, interval_fs, window_ps=result.window_ps)
     return {
         'collective_value_m2_s': float(result.value) if resolved else None,
         'collective_std_error_m2_s': float(result.std_error) if resolved else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,7 @@ from aiida_hdiff.cli.import_data import _summarise
 from aiida_hdiff.cli.nodes import dataset
 from aiida_hdiff.cli.session import busy_database, fail, require_writable, with_profile
 
-EXTXYZ, ASE_DB, ML_AB, VASP = FORMATS = ('extxyz', 'ase-db', 'ml-ab', 'vasp')
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file to import.
-
-    Attributes
-    ----------
-    path
-        Of the file; in a folder given instead, its vasprun.xml or OUTCAR.
-    kind
-        One of `FORMATS`.
-    name
-        What the origins of its frames begin with.
-    """
-
-    path: Path
-    kind: str
-    name: str
+FORMATS = ('extxyz', 'ase-db', 'ml-ab', 'vasp')
 
 
 @dataset.command('import')
@@ -58,14 +38,19 @@ def import_(files: tuple[Path, ...], kind: str | None, label: str | None, **opti
     from aiida import orm
 
     from aiida_hdiff.calculations.datasets import merge_datasets
+    from aiida_hdiff.formats.labelled_files import find_sources
+    from aiida_hdiff.workflows.dataset_files import import_source
 
     require_writable()
-    sources = _sources(files, kind)
+    try:
+        sources = find_sources(files, kind)
+    except ValueError as error:
+        raise fail(f'{str(error).rstrip(".")}. Nothing was stored.') from error
     _check(sources, options)
     flags = {key: options[key] for key in ('keep_duplicates', 'allow_mixed_references')}
     try:
         with busy_database():
-            parts = {f'file_{number:03d}': _imported(source, options) for number, source in enumerate(sources)}
+            parts = {f'file_{number:03d}': import_source(source, options) for number, source in enumerate(sources)}
             node = next(iter(parts.values()))
             if len(parts) > 1:
                 merged: dict[str, Any] = merge_datasets(orm.Dict(flags), **parts)
@@ -79,46 +64,17 @@ def import_(files: tuple[Path, ...], kind: str | None, label: str | None, **opti
     _summarise(node)
 
 
-def _sources(files: Sequence[Path], kind: str | None) -> list[Source]:
-    from aiida_hdiff.formats.vasp_labels import find_vasp_output
-
-    found: list[Source] = []
-    for given in files:
-        path, name = given, given.name
-        if given.is_dir():
-            try:
-                path, name = find_vasp_output(given), given.resolve().name
-            except ValueError as error:
-                raise fail(f'{error} Nothing was stored.') from error
-        elif not given.is_file():
-            raise fail(f'{given} is no file. Nothing was stored.')
-        if any(one.name == name for one in found):
-            name = f'{name}-{len(found) + 1}'
-        found.append(Source(path, kind or _kind(path), name))
-    return found
-
-
-def _kind(path: Path) -> str:
-    name = path.name
-    if 'ML_AB' in name:
-        return ML_AB
-    if 'OUTCAR' in name or 'vasprun' in name:
-        return VASP
-    for kind, endings in ((EXTXYZ, ('.xyz', '.extxyz')), (ASE_DB, ('.db', '.json'))):
-        if path.suffix in endings:
-            return kind
-    raise fail(f'the format of {name} is not clear from its name: give --format. Nothing was stored.')
-
-
-def _check(sources: Sequence[Source], options: Mapping[str, Any]) -> None:
+def _check(sources: Sequence[Any], options: Mapping[str, Any]) -> None:
     """Read all files; what cannot be read or does not belong together ends the command."""
+    from aiida_hdiff.formats.labelled_files import read_source
+
     levels: dict[str, str] = {}
     for number, source in enumerate(sources, 1):
         size = source.path.stat().st_size / 1e6
         click.echo(f'[{number}/{len(sources)}] {source.name}, {source.kind}, {size:.1f} MB: ', nl=False)
         try:
-            frames = _read(source, options)
-        except (ValueError, OSError) as error:
+            frames = read_source(source, options)
+        except ValueError as error:
             click.echo('cannot be read')
             raise fail(f'{str(error).rstrip(".")}. Nothing was stored.') from error
         click.echo(f'{len(frames)} frames')
@@ -130,89 +86,3 @@ def _check(sources: Sequence[Source], options: Mapping[str, Any]) -> None:
             f'the labels have different references: {found}. Import them apart, or give --allow-mixed-references '
             'if they are the same. Nothing was stored.'
         )
-
-
-def _read(source: Source, options: Mapping[str, Any]) -> Any:
-    from aiida_hdiff.formats import labelled_from_ml_ab, read_extxyz, read_ml_ab
-    from aiida_hdiff.formats.labelled_ase_db import read_ase_db
-
-    truncated = options['allow_truncated']
-    if source.kind == EXTXYZ:
-        return read_extxyz(source.path, prefix=options['prefix'])
-    if source.kind == ASE_DB:
-        return read_ase_db(source.path, **_database_options(options))
-    if source.kind == ML_AB:
-        return labelled_from_ml_ab(read_ml_ab(source.path, allow_truncated=truncated))
-    return _vasp_labels(source, options).frames
-
-
-def _vasp_labels(source: Source, options: Mapping[str, Any]) -> Any:
-    from aiida_hdiff.formats.vasp_labels import read_vasp_labels
-
-    return read_vasp_labels(
-        source.path,
-        origin=source.name,
-        reference=options['reference'],
-        allow_truncated=options['allow_truncated'],
-    )
-
-
-def _database_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        'selection': options['selection'],
-        'energy': 'free_energy' if options['free_energy'] else 'energy',
-        'skip_unlabelled': options['skip_unlabelled'],
-    }
-
-
-def _imported(source: Source, options: Mapping[str, Any]) -> Any:
-    """Store a file, or what may be stored of it, and run the calcfunction that reads it."""
-    from aiida import orm
-
-    from aiida_hdiff.calculations.datasets import import_extxyz, import_ml_ab
-    from aiida_hdiff.calculations.imports import import_ase_db, import_vasprun
-    from aiida_hdiff.formats.vasp_labels import is_outcar
-
-    common = {key: options[key] for key in ('reference', 'config_type') if options[key] is not None}
-    own: dict[str, Any] = {**common, 'origin': source.name}
-    if source.kind == VASP and is_outcar(source.path):
-        return _import_outcar(source, options, orm.Dict(own))
-    if source.kind == VASP:
-        own['allow_truncated'] = options['allow_truncated']
-        return import_vasprun(_packed(source.path), orm.Dict(own))
-    file = orm.SinglefileData(source.path.absolute(), filename=source.path.name)
-    if source.kind == EXTXYZ:
-        return import_extxyz(file, orm.Dict({**own, 'prefix': options['prefix']}))
-    if source.kind == ASE_DB:
-        return import_ase_db(file, orm.Dict({**own, **_database_options(options)}))
-    return import_ml_ab(file, orm.Dict({**own, 'allow_truncated': options['allow_truncated']}))
-
-
-def _import_outcar(source: Source, options: Mapping[str, Any], settings: Any) -> Any:
-    """Store the frames of an OUTCAR as extended xyz, and nothing else of it."""
-    import io
-
-    from aiida import orm
-
-    from aiida_hdiff.calculations.datasets import import_extxyz
-    from aiida_hdiff.formats import write_extxyz
-
-    labels, stream = _vasp_labels(source, options), io.StringIO()
-    write_extxyz(labels.frames, stream)
-    name = source.path.name.removesuffix('.gz')
-    file = orm.SinglefileData(io.BytesIO(stream.getvalue().encode()), filename=f'{name}.extxyz')
-    if labels.emulated:
-        file.base.extras.set('emulated', True)
-    return import_extxyz(file, settings)
-
-
-def _packed(path: Path) -> Any:
-    import gzip
-    import io
-
-    from aiida import orm
-
-    content, name = path.read_bytes(), path.name
-    if not content.startswith(b'\x1f\x8b'):
-        content, name = gzip.compress(content, mtime=0), f'{name}.gz'
-    return orm.SinglefileData(io.BytesIO(content), filename=name)

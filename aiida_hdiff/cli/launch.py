@@ -50,6 +50,8 @@ def launch(study: Path | None, dry_run: bool, run_here: bool, trust: bool, **fla
     except ValueError as error:
         raise fail(str(error)) from error
     plan = study_plan(builder)
+    if plan['trainings']:
+        click.echo(f'{plan["trainings"]} potentials to train or to judge first, not counted below')
     click.echo(
         f'{plan["runs"]} runs of {plan["steps_per_run"]} steps: {plan["jobs"]} jobs, about {plan["nodes"]} nodes, '
         f'{plan["simulated_ps"]:g} ps, roughly {plan_seconds(builder) / 60:.0f} min with {builder.max_concurrent} at a '

@@ -80,11 +80,12 @@ def _group(name: str, entry_point: str, what: str, default_output: str) -> click
         from aiida import orm
         from aiida.plugins import DataFactory
 
-        from aiida_hdiff.report.collect_emulated import is_emulated
+        from aiida_hdiff.report.collect_emulated import emulated_nodes
 
+        emulated = emulated_nodes()
         query = orm.QueryBuilder().append(DataFactory(entry_point), tag='n').order_by({'n': 'id'})
         for (node,) in query.iterall():
-            mark = '  EMULATED' if is_emulated([node]) else ''
+            mark = '  EMULATED' if node.pk in emulated else ''
             click.echo(f'{node.pk:>7}  {node.ctime:%Y-%m-%d %H:%M}  {node.label:<28}  {_summary(node)}{mark}')
 
     @group.command('show')

@@ -29,7 +29,7 @@ def plan(
     published value of the host. The speed is that of earlier jobs with the same potential, where there are any.
     """
     from aiida_hdiff.cli.launch import read_study
-    from aiida_hdiff.workflows.plan import run_plans, speed, total_seconds
+    from aiida_hdiff.workflows.plan import run_plans, study_speeds, total_seconds
     from aiida_hdiff.workflows.study import study_builder
 
     if sum(option is not None for option in (arrhenius, earlier, pilot)) > 1:
@@ -53,8 +53,7 @@ def plan(
             f'{label:<18} {row.guess_m2_s:>13.2e} {row.production_ps:>8g} {row.expected_error:>7.1%} '
             f'{row.required_ps:>10.4g} {_duration(row.seconds):>9}'
         )
-    for label, node in builder.potentials.items():
-        steps_per_s, measured = speed(node, len(builder.structure.sites))
+    for label, (steps_per_s, measured) in study_speeds(builder).items():
         kind = 'measured in this profile' if measured else 'a rough guess: nothing was run with it yet'
         click.echo(f'{label}: {steps_per_s:.4g} steps/s, {kind}')
     total = total_seconds(plans, builder.max_concurrent)

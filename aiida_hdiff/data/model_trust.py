@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.engine.fast_mace import plain_data_error
 from aiida_hdiff.engine.label_settings import CALCULATORS
 from aiida_hdiff.engine.model_scan import PICKLED, scan_model
 
@@ -48,6 +49,11 @@ def code_in_potential(potential: PotentialData) -> str | None:
         return None
     for name in potential.file_names:
         content = potential.base.repository.get_object_content(name, mode='rb')
+        if name == potential.converted_file:
+            error = plain_data_error(content)
+            if error:
+                return f'the converted model of potential {_name(potential)} is more than data: {error}.'
+            continue
         result = scan_model(content, potential.architecture)
         if not result.is_safe:
             return result.message(f'the {potential.architecture} model of potential {_name(potential)}')

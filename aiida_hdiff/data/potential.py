@@ -13,6 +13,7 @@ from aiida import orm
 from aiida.orm.nodes.caching import NodeCaching
 
 from aiida_hdiff.formats.eam import read_setfl
+from aiida_hdiff.formats.pod import read_species
 
 ARCHITECTURES = ('lammps', 'chgnet', 'mace', 'emt', 'lennard_jones', 'eam', 'vasp-mlff')
 """What computes the potential: a LAMMPS pair style, an ASE calculator, or VASP."""
@@ -162,6 +163,8 @@ class PotentialData(orm.Data):
             ranges = header.ranges_A
             elements = header.elements if elements is None else elements
             cutoff_A = header.cutoff_A if cutoff_A is None else cutoff_A
+        if pair_style.split()[:1] == ['pod'] and contents:
+            elements = read_species(contents[0], elements)
         if not elements:
             raise ValueError(f'`elements` is missing: pair style {pair_style!r} does not tell which ones it covers.')
         node = cls(
@@ -345,12 +348,26 @@ class PotentialData(orm.Data):
         return [f'potential.{index}' for index in range(self.base.attributes.get('n_files'))]
 
     @property
+    def converted_file(self) -> str | None:
+        """Name of the file with the same MACE model for the kernels of Symmetrix-XL, or ``None``."""
+        return self.file_names[1] if self.architecture == 'mace' and len(self.file_names) > 1 else None
+
+    @property
     def options(self) -> dict[str, Any]:
         """Further settings of the calculator."""
         return dict(self.base.attributes.get('options'))
 
+    def lammps_types(self, symbols: Sequence[str]) -> list[str]:
+        """Return the symbols of the atom types with which LAMMPS must be run for atoms of these elements.
+
+        The style ``pod`` takes the n-th type for the n-th species of its file, whatever ``pair_coeff`` names.
+        """
+        return self.elements if str(self.base.attributes.get('pair_style')).startswith('pod') else list(symbols)
+
     def pair_commands(self, symbols: Sequence[str]) -> list[str]:
-        """Return the ``pair_style`` and ``pair_coeff`` commands for atom types with these symbols."""
+        """Return ``pair_style`` and ``pair_coeff`` for these types; a ValueError unless they are `lammps_types`."""
+        if list(symbols) != self.lammps_types(symbols):
+            raise ValueError(f'the atom types must be {" ".join(self.elements)}, in this order, for the style pod.')
         names = {f'file{i}': name for i, name in enumerate(self.file_names)}
         names['elements'] = ' '.join(symbols)
         style = self.base.attributes.get('pair_style').format(**names)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aiida_hdiff.engine.exit_codes import BAD_INPUT, MISSING_PACKAGE, MODEL_NOT_LOADED, EngineError
+from aiida_hdiff.engine.fast_mace import symmetrix_calculator
+from aiida_hdiff.engine.implementations import NotApplicableError, choose
 from aiida_hdiff.engine.md_input import Potential
 from aiida_hdiff.engine.model_load import load_checkpoint, load_mace_model, require_safe_model
 from aiida_hdiff.engine.model_scan import PICKLED
@@ -42,19 +44,22 @@ def _eam(potential: Potential, with_stress: bool) -> Any:
     return EAM(potential=str(_file(potential)), form='alloy')
 
 
-def _chgnet(potential: Potential, with_stress: bool) -> Any:
+def _chgnet_model(potential: Potential) -> Any:
     from chgnet.model import CHGNet
+
+    if potential.file is None:
+        name = potential.options.get('model_name', '0.3.0')
+        return CHGNet.load(model_name=name, use_device=potential.options.get('device', 'cpu'), verbose=False)
+    content = load_checkpoint(_file(potential), trusted=potential.trusted)['model']
+    # The weights of 0.2.0 were made before their arguments told of this bias.
+    biased = {} if 'mlp_out_bias' in content['model_args'] else {'mlp_out_bias': _OLD_BIAS in content['state_dict']}
+    return CHGNet.from_dict(content, **biased)
+
+
+def _chgnet(potential: Potential, with_stress: bool) -> Any:
     from chgnet.model.dynamics import CHGNetCalculator
 
     device = potential.options.get('device', 'cpu')
-    if potential.file is None:
-        name = potential.options.get('model_name', '0.3.0')
-        model = CHGNet.load(model_name=name, use_device=device, verbose=False)
-    else:
-        content = load_checkpoint(_file(potential), trusted=potential.trusted)['model']
-        # The weights of 0.2.0 were made before their arguments told of this bias.
-        biased = {} if 'mlp_out_bias' in content['model_args'] else {'mlp_out_bias': _OLD_BIAS in content['state_dict']}
-        model = CHGNet.from_dict(content, **biased)
 
     class ForcesCalculator(CHGNetCalculator):  # type: ignore[misc]
         """CHGNet without magnetic moments; the stress, a second gradient, only where it is needed."""
@@ -63,10 +68,30 @@ def _chgnet(potential: Potential, with_stress: bool) -> Any:
             task = 'efs' if with_stress else 'ef'
             super().calculate(atoms, properties, system_changes, task=task)
 
-    return ForcesCalculator(model, use_device=device)
+    def fast() -> Any:
+        from aiida_hdiff.engine.fast_chgnet import FastCHGNetCalculator
+
+        return FastCHGNetCalculator(_chgnet_model(potential), device)
+
+    def stock() -> Any:
+        return ForcesCalculator(_chgnet_model(potential), use_device=device)
+
+    return choose(potential.implementation, fast, stock, 'chgnet')
 
 
 def _mace(potential: Potential, with_stress: bool) -> Any:
+    options = potential.options
+
+    def fast() -> Any:
+        dtype, head = options.get('dtype', 'float64'), options.get('head')
+        if options.get('device', 'cpu') != 'cpu':
+            raise NotApplicableError(f'the model is to run on {options["device"]}')
+        return symmetrix_calculator(potential.converted, dtype=dtype, head=head)
+
+    return choose(potential.implementation, fast, lambda: _stock_mace(potential), 'mace_torch')
+
+
+def _stock_mace(potential: Potential) -> Any:
     from mace.calculators import MACECalculator
 
     device = potential.options.get('device', 'cpu')
@@ -84,9 +109,13 @@ ARCHITECTURES: dict[str, tuple[Callable[[Potential, bool], Any], tuple[str, ...]
     'eam': (_eam, (), ()),
     'emt': (_emt, (), ()),
     'lennard_jones': (_lennard_jones, (), ()),
-    'mace': (_mace, ('dtype', 'head', 'device'), ('torch', 'mace-torch')),
+    'mace': (_mace, ('dtype', 'head', 'device'), ('torch', 'mace-torch', 'symmetrix-xl')),
 }
-"""For each architecture the function that loads it, its options, and the packages it needs."""
+"""For each architecture the function that loads it, its options, and the packages it computes with."""
+
+
+WITH_FAST = ('chgnet', 'mace')
+"""What has a faster implementation beside the calculator of its package."""
 
 
 def _file(potential: Potential) -> Path:
@@ -123,6 +152,8 @@ def build_calculator(potential: Potential, *, with_stress: bool, threads: int) -
         known = ', '.join(ARCHITECTURES)
         raise EngineError(BAD_INPUT, f'no architecture `{name}`: choose one of {known}.')
     load, options, packages = ARCHITECTURES[name]
+    if potential.implementation == 'fast' and name not in WITH_FAST:
+        raise EngineError(BAD_INPUT, f'`calculator: fast` is for {" and ".join(WITH_FAST)}, not for {name}.')
     unknown = sorted(set(potential.options) - set(options))
     if unknown:
         known = ', '.join(options) or 'none'

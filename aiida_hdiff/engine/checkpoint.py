@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ def write_checkpoint(
     integrator: Integrator,
     rng: np.random.Generator,
     parameters: MDParameters,
+    record: Mapping[str, Any],
 ) -> None:
-    """Write the state after ``step`` steps.
+    """Write the state after ``step`` steps, and what has been recorded on the way.
 
     The file also is a start file for another stage: ``numbers``, ``positions`` (Å, unwrapped), ``velocities``
     (Å/fs), ``cell`` (Å) and ``pbc``.
@@ -57,6 +59,7 @@ def write_checkpoint(
         {
             **system.arrays(),
             **state,
+            **record,
             'step': np.int64(step),
             'time_fs': np.float64(step * parameters.timestep_fs),
             'random_state': np.array(json.dumps(rng.bit_generator.state)),

@@ -38,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     chgnet.add_argument('input', type=Path, help='JSON file with the settings and the names of the data sets.')
     mace = commands.add_parser('train-mace', help='Train or fine-tune a MACE model in the working directory.')
     mace.add_argument('input', type=Path, help='JSON file with the options of mace_run_train.')
+    convert = commands.add_parser('convert-mace', help='Convert a MACE model for the kernels of Symmetrix-XL.')
+    convert.add_argument('input', type=Path, help='JSON file with the model and the name of a structure.')
     return parser
 
 
@@ -59,6 +61,7 @@ class _Run:
         self.started = monotonic()
         self.step: int | None = None
         self.engine = 'ase'
+        self.calculator: dict[str, Any] | None = None
         self.versions: Callable[[], dict[str, str]] = self._no_versions
 
     @staticmethod
@@ -76,6 +79,7 @@ class _Run:
             'step': self.step,
             'message': message.replace(f'{Path.cwd()}{os.sep}', ''),
             'engine': self.engine,
+            **({} if self.calculator is None else {'calculator': self.calculator}),
             'versions': self.versions(),
             'wall_s': round(monotonic() - self.started, 3),
         }
@@ -99,7 +103,7 @@ def _run_md(path: Path, run: _Run) -> str:
     try:
         stage.run()
     finally:
-        run.step = stage.step
+        run.step, run.calculator = stage.step, stage.calculator
     return 'all steps are done.'
 
 
@@ -165,6 +169,16 @@ def _run_train_mace(path: Path, run: _Run) -> str:
     return f'{training.epoch} epochs are done.'
 
 
+def _run_convert_mace(path: Path, run: _Run) -> str:
+    values = _read_input(path)
+    _set_threads(_threads(values))
+    from aiida_hdiff.engine.calculators import package_versions
+    from aiida_hdiff.engine.convert_mace import ConvertInput, convert_mace
+
+    run.engine, run.versions = 'symmetrix', lambda: package_versions('mace')
+    return convert_mace(ConvertInput.from_dict(values))
+
+
 def _threads(values: dict[str, Any]) -> int:
     """Return the threads, before all of the input is checked with what numpy is imported for."""
     threads = values.get('threads', 1)
@@ -191,6 +205,7 @@ _COMMANDS = {
     'evaluate': _run_evaluate,
     'train-chgnet': _run_train_chgnet,
     'train-mace': _run_train_mace,
+    'convert-mace': _run_convert_mace,
 }
 
 

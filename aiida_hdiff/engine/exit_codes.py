@@ -18,6 +18,12 @@ OUT_OF_MEMORY = 45
 """The memory does not suffice."""
 ENERGY_SHIFT = 46
 """The energies of a foundation model and of the data set are of different zero."""
+UNCERTAIN = 47
+"""The committee that watches over the stage is not certain of the forces; the frame is in `final.npz`."""
+NOT_CONVERTIBLE = 48
+"""The faster kernels do not know a part of the model."""
+CONVERSION_DIFFERS = 49
+"""The converted model does not give what the model does."""
 MISSING_PACKAGE = 50
 """The potential needs a package that is not installed."""
 BAD_INPUT = 51
@@ -36,6 +42,9 @@ STATES = {
     NOT_A_NUMBER: 'not a number',
     OUT_OF_MEMORY: 'out of memory',
     ENERGY_SHIFT: 'energy shift',
+    UNCERTAIN: 'uncertain',
+    NOT_CONVERTIBLE: 'not convertible',
+    CONVERSION_DIFFERS: 'conversion differs',
 }
 """The `state` of `status.json` for an exit code; `error` for the others."""
 

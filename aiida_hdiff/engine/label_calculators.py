@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from aiida_hdiff.engine.calculators import ARCHITECTURES, build_calculator
+from aiida_hdiff.engine.evaluate_lammps import lammps_calculator
 from aiida_hdiff.engine.exit_codes import BAD_INPUT, MISSING_PACKAGE, MODEL_NOT_LOADED, EngineError
 from aiida_hdiff.engine.label_settings import WITH_POTENTIAL, LabelSettings
 from aiida_hdiff.engine.md_input import Potential
@@ -44,6 +45,8 @@ def build_labeller(settings: LabelSettings, *, model: str | None, threads: int, 
         If its package is missing, it refuses the parameters, or it gives no forces or no stress.
     """
     name = settings.calculator
+    if name == 'lammps':
+        return lammps_calculator(settings.parameters)
     if name in WITH_POTENTIAL:
         potential = Potential(name, model, dict(settings.parameters), trusted)
         return build_calculator(potential, with_stress=settings.stress, threads=threads)

@@ -20,12 +20,14 @@ CALCULATORS: dict[str, tuple[str, ...]] = {
     'mace': ('dtype', 'head', 'device'),
     'emt': ('asap_cutoff',),
     'lennard_jones': ('sigma', 'epsilon', 'rc', 'ro', 'smooth'),
+    'eam': (),
+    'lammps': ('commands', 'elements'),
 }
 """Calculators by name, and the parameters that each knows."""
 WITHOUT_EFFECT = {'gpaw': ('maxiter', 'txt'), 'chgnet': ('device',), 'mace': ('device',)}
 """Parameters that change no label of a frame that converges, and so are not in the digest."""
-WITH_POTENTIAL = ('chgnet', 'mace')
-"""Calculators that read a model file."""
+WITH_POTENTIAL = ('chgnet', 'eam', 'lammps', 'mace')
+"""Calculators that take a potential; the parameters of `lammps` are written from it."""
 _CLASS = re.compile(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*')
 
 

@@ -1,7 +1,8 @@
 """A molecular dynamics stage, from its input to its files in the working directory.
 
 Files written: ``frames.bin`` (see :mod:`aiida_hdiff.formats.frame_stream`), ``progress.json`` about once a
-second, ``checkpoint.npz``, and at the end ``final.npz`` (a checkpoint, too) or ``exploded.npz``.
+second, ``checkpoint.npz``, and at the end ``final.npz`` (a checkpoint, too) or ``exploded.npz``. The record of a
+committee is in the checkpoints.
 """
 
 from __future__ import annotations
@@ -9,17 +10,28 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
 from aiida_hdiff.engine.bounds import outside_bounds
 from aiida_hdiff.engine.calculators import build_calculator
 from aiida_hdiff.engine.checkpoint import read_checkpoint, write_arrays, write_atomically, write_checkpoint
-from aiida_hdiff.engine.exit_codes import BAD_INPUT, EXPLODED, INTERRUPTED, MODEL_NOT_LOADED, EngineError
+from aiida_hdiff.engine.committee import CommitteeMonitor
+from aiida_hdiff.engine.exit_codes import (
+    BAD_INPUT,
+    EXPLODED,
+    INTERRUPTED,
+    MODEL_NOT_LOADED,
+    UNCERTAIN,
+    EngineError,
+)
+from aiida_hdiff.engine.implementations import calculator_record, replaced_if_wrong
 from aiida_hdiff.engine.integrators import build_integrator
-from aiida_hdiff.engine.md_input import MDInput, read_start
+from aiida_hdiff.engine.md_input import MDInput, read_arrays, read_start
 from aiida_hdiff.engine.parameters import MDParameters
 from aiida_hdiff.engine.system import System
 from aiida_hdiff.formats.frame_stream import FrameStreamWriter
@@ -76,7 +88,8 @@ class Stage:
         atoms, velocities = read_start(job.start)
         if with_stress and not atoms.pbc.all():
             raise EngineError(BAD_INPUT, f'{job.start}: an `npt` stage needs a structure periodic in all directions.')
-        atoms.calc = build_calculator(job.potential, with_stress=with_stress, threads=job.threads)
+        potential = replace(job.potential, implementation=self._parameters.calculator)
+        atoms.calc = build_calculator(potential, with_stress=with_stress, threads=job.threads)
         self._rng = np.random.default_rng(self._parameters.seed)
         self._system = System(atoms, with_stress=with_stress)
         if velocities is None:
@@ -88,6 +101,7 @@ class Stage:
         if job.checkpoint is not None:
             self.step = read_checkpoint(job.checkpoint, self._system, self._integrator, self._rng, self._parameters)
         self._first_step = self.step
+        self._monitor = self._build_monitor()
 
     def run(self) -> None:
         """Do the steps that are left.
@@ -95,11 +109,17 @@ class Stage:
         Raises
         ------
         EngineError
-            If the run is interrupted or explodes.
+            If the run is interrupted or explodes, or ends because its committee is not certain of the forces.
         """
         parameters, system = self._parameters, self._system
         try:
             system.evaluate()
+            if replaced_if_wrong(system.atoms, parameters.calculator):
+                system.evaluate()
+            if self._monitor is not None:
+                self._monitor.prepare()
+        except EngineError:
+            raise
         except Exception as error:
             raise EngineError(
                 MODEL_NOT_LOADED,
@@ -112,6 +132,7 @@ class Stage:
             self._check_bounds()
             if self._job.checkpoint is None:
                 self._write_frame(frames)
+                self._watch()
             while self.step < parameters.steps:
                 self._stop_if_asked()
                 self._integrator.step(self._bath_K(self.step + 0.5))
@@ -119,6 +140,7 @@ class Stage:
                 self._check_bounds()
                 if self.step % parameters.output_interval == 0:
                     self._write_frame(frames)
+                self._watch()
                 if self.step % parameters.checkpoint_every == 0:
                     self._write_checkpoint(CHECKPOINT)
                 if monotonic() - reported > PROGRESS_SECONDS:
@@ -126,6 +148,29 @@ class Stage:
                     self._write_progress(reported - begun)
         self._write_progress(monotonic() - begun)
         self._write_checkpoint(FINAL)
+
+    def _build_monitor(self) -> CommitteeMonitor | None:
+        settings, job = self._parameters.committee, self._job
+        if settings is None:
+            return None
+        members = [replace(member, implementation=self._parameters.calculator) for member in job.committee]
+        monitor = CommitteeMonitor(members, settings, self._system, threads=job.threads)
+        if job.checkpoint is not None:
+            monitor.restore(read_arrays(job.checkpoint))
+        return monitor
+
+    def _watch(self) -> None:
+        if self._monitor is None:
+            return
+        uncertain = self._monitor.compare(self.step)
+        if uncertain is not None and self._monitor.stops:
+            self._write_checkpoint(FINAL)
+            raise EngineError(UNCERTAIN, uncertain)
+
+    @property
+    def calculator(self) -> dict[str, Any]:
+        """Which implementation of the potential runs, and what is to be said about it."""
+        return calculator_record(self._system.atoms.calc)
 
     def _bath_K(self, step: float) -> float:
         """Return the target temperature (K) after ``step`` steps."""
@@ -172,7 +217,8 @@ class Stage:
         )
 
     def _write_checkpoint(self, name: str) -> None:
-        write_checkpoint(name, self.step, self._system, self._integrator, self._rng, self._parameters)
+        record = {} if self._monitor is None else self._monitor.arrays()
+        write_checkpoint(name, self.step, self._system, self._integrator, self._rng, self._parameters, record)
 
     def _write_progress(self, elapsed_s: float) -> None:
         done = self.step - self._first_step

@@ -13,7 +13,7 @@ from aiida_hdiff.engine.parameters import MDParameters
 if TYPE_CHECKING:
     from ase import Atoms
 
-_KEYS = ('parameters', 'potential', 'start', 'checkpoint', 'threads', 'max_seconds')
+_KEYS = ('parameters', 'potential', 'committee', 'start', 'checkpoint', 'threads', 'max_seconds')
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,37 @@ class Potential:
         Settings of the architecture.
     trusted
         Load the file whatever is in it, because the user vouches for it.
+    converted
+        Name of the file with the same model for faster kernels, or ``None``.
+    implementation
+        One of :data:`aiida_hdiff.engine.parameters.CALCULATORS`.
     """
 
     architecture: str
     file: str | None
     options: dict[str, Any]
     trusted: bool = False
+    converted: str | None = None
+    implementation: str = 'auto'
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Potential:
+        """Build from a mapping in the input file.
+
+        Raises
+        ------
+        EngineError
+            If it is none, or does not name an architecture.
+        """
+        if not isinstance(values, Mapping) or not isinstance(values.get('architecture'), str):
+            raise bad_input('`potential` must be a mapping with `architecture`, `file` and `options`.')
+        return cls(
+            values['architecture'],
+            values.get('file'),
+            dict(values.get('options') or {}),
+            values.get('trusted') is True,
+            values.get('converted'),
+        )
 
 
 @dataclass(frozen=True)
@@ -48,6 +73,8 @@ class MDInput:
         Settings of the stage.
     potential
         The model.
+    committee
+        Further models that watch over the run; the settings of the stage say how.
     start
         File with the arrays ``numbers``, ``positions`` (Å), ``cell`` ``(3, 3)`` (Å), ``pbc`` and, optionally,
         ``velocities`` (Å/fs).
@@ -61,6 +88,7 @@ class MDInput:
 
     parameters: MDParameters
     potential: Potential
+    committee: tuple[Potential, ...]
     start: str
     checkpoint: str | None
     threads: int
@@ -80,20 +108,17 @@ class MDInput:
             parameters = MDParameters.from_dict(values.get('parameters') or {})
         except ValueError as error:
             raise bad_input(f'`parameters`: {error}') from error
-        potential = values.get('potential')
-        if not isinstance(potential, Mapping) or not isinstance(potential.get('architecture'), str):
-            raise bad_input('`potential` must be a mapping with `architecture`, `file` and `options`.')
+        potential = Potential.from_dict(values.get('potential'))
+        committee = tuple(map(Potential.from_dict, values.get('committee') or ()))
+        if bool(committee) != (parameters.committee is not None):
+            raise bad_input('a committee needs both its models and `parameters.committee`.')
         threads, max_seconds = job_limits(values)
         if not isinstance(values.get('start'), str):
             raise bad_input('`start` is missing: give the name of the file with the structure.')
         return cls(
             parameters=parameters,
-            potential=Potential(
-                potential['architecture'],
-                potential.get('file'),
-                dict(potential.get('options') or {}),
-                potential.get('trusted') is True,
-            ),
+            potential=potential,
+            committee=committee,
             start=values['start'],
             checkpoint=values.get('checkpoint'),
             threads=threads,

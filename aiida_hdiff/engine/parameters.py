@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
+from aiida_hdiff.engine.committee_settings import CommitteeSettings, committee_settings_error
+
 ENSEMBLES = ('npt', 'nvt', 'nve')
 THERMOSTATS = ('langevin', 'nose_hoover')
 BAROSTATS = ('isotropic', 'fixed_shape', 'full')
+CALCULATORS = ('auto', 'fast', 'stock')
 MAX_TIMESTEP_WITH_H_FS = 2.0
 
 
@@ -43,6 +46,11 @@ class MDParameters:
         Steps between checkpoints; a multiple of ``output_interval``.
     velocities
         Store the velocities with every frame.
+    calculator
+        What evaluates CHGNet and MACE in `hdiff-engine`: ``fast``, the ``stock`` calculator of their packages, or
+        ``auto``, the fast one where it applies.
+    committee
+        How further potentials watch over the stage; ``None`` where there are none. Only `hdiff-engine` has it.
     """
 
     ensemble: str
@@ -59,6 +67,8 @@ class MDParameters:
     barostat_time_fs: float = 1000.0
     checkpoint_interval: int | None = None
     velocities: bool = False
+    calculator: str = 'auto'
+    committee: CommitteeSettings | None = None
 
     @property
     def final_temperature_K(self) -> float:
@@ -73,8 +83,9 @@ class MDParameters:
         return self.output_interval * max(1, self.steps // (20 * self.output_interval))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as a plain dictionary."""
-        return asdict(self)
+        """Return the settings as a plain dictionary, without a committee or a calculator that were not chosen."""
+        left_out = {'committee': None, 'calculator': 'auto'}
+        return {key: value for key, value in asdict(self).items() if key not in left_out or value != left_out[key]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MDParameters:
@@ -88,7 +99,9 @@ class MDParameters:
         error = parameters_error(values)
         if error:
             raise ValueError(error)
-        return cls(**values)
+        committee = values.get('committee')
+        watched = {} if committee is None else {'committee': CommitteeSettings.from_dict(committee)}
+        return cls(**{**values, **watched})
 
 
 def _is_number(value: object) -> bool:
@@ -120,7 +133,8 @@ def parameters_error(values: Mapping[str, Any], *, with_hydrogen: bool = True) -
     for key in ('ensemble', 'temperature_K', 'steps', 'timestep_fs', 'output_interval', 'seed'):
         if values.get(key) is None:
             return f'setting `{key}` is missing: give it explicitly.'
-    for key, allowed in (('ensemble', ENSEMBLES), ('thermostat', THERMOSTATS), ('barostat', BAROSTATS)):
+    choices = {'ensemble': ENSEMBLES, 'thermostat': THERMOSTATS, 'barostat': BAROSTATS, 'calculator': CALCULATORS}
+    for key, allowed in choices.items():
         error = _choice_error(values, key, allowed)
         if error:
             return error
@@ -143,6 +157,10 @@ def parameters_error(values: Mapping[str, Any], *, with_hydrogen: bool = True) -
         return f'`seed` is {seed!r}: give a whole number from 1 to 2147483647.'
     if not _is_number(values.get('pressure_GPa', 0.0)):
         return f'`pressure_GPa` is {values["pressure_GPa"]!r}: give a number.'
+    if values.get('committee') is not None:
+        error = committee_settings_error(values['committee'])
+        if error:
+            return error
     return _consistency_error(values, with_hydrogen)
 
 
@@ -152,6 +170,8 @@ def _consistency_error(values: Mapping[str, Any], with_hydrogen: bool) -> str | 
         return f'`timestep_fs` is {timestep}: with hydrogen give at most {MAX_TIMESTEP_WITH_H_FS} fs.'
     if interval > steps:
         return f'`output_interval` ({interval}) is longer than the run (`steps` = {steps}): reduce it.'
+    if values.get('committee') is not None and values['committee']['every_steps'] > steps:
+        return f'`committee.every_steps` ({values["committee"]["every_steps"]}) is longer than the run: reduce it.'
     checkpoint = values.get('checkpoint_interval')
     if checkpoint is not None and checkpoint % interval:
         return f'`checkpoint_interval` ({checkpoint}) must be a multiple of `output_interval` ({interval}).'

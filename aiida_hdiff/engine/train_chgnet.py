@@ -84,7 +84,7 @@ class ChgnetTraining:
 
     def __init__(self, job: ChgnetTrainingInput) -> None:
         self._job, self._settings = job, job.settings
-        foundation = Potential('chgnet', job.model, job.options, job.trusted)
+        foundation = Potential('chgnet', job.model, job.options, job.trusted, implementation='stock')
         sets = {name: read_labelled(file) for name, file in job.sets.items()}
         self._identity = job.identity()
         self._model = build_calculator(foundation, with_stress=True, threads=job.threads).model

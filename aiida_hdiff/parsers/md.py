@@ -16,6 +16,7 @@ from aiida_hdiff.data.trajectory import MDTrajectory
 from aiida_hdiff.engine import exit_codes as engine
 from aiida_hdiff.formats.frame_stream import read_frame_stream
 from aiida_hdiff.formats.trajectory import BLOCK_FRAMES, TrajectoryWriter
+from aiida_hdiff.parsers.committee import CommitteeRecord, read_committee_record
 from aiida_hdiff.parsers.md_base import MDParserBase
 
 
@@ -26,24 +27,39 @@ class MDParser(MDParserBase):
         """Parse the files of the job in ``folder``."""
         status = self.retrieved_json(files.STATUS_FILE)
         finished = (folder / files.FINAL_FILE).is_file()
-        state = _read_state(folder / (files.FINAL_FILE if finished else files.CHECKPOINT_FILE))
+        last = folder / (files.FINAL_FILE if finished else files.CHECKPOINT_FILE)
+        state = _read_state(last)
         if state is not None and state.step <= self.first_step(default=0) and not finished:
             state = None
         last_step = -1 if state is None else state.step
         frames = self._store_trajectory(folder / files.FRAMES_FILE, last_step)
         versions = status.get('versions', {})
         version = ', '.join(f'{name} {number}' for name, number in sorted(versions.items())) or None
-        self.out_results('ase', version, last_step, frames, self.retrieved_json(files.PROGRESS_FILE).get('steps_per_s'))
+        record = None if state is None else read_committee_record(last, md_parameters(self.node.inputs))
+        watched = {} if record is None else {'committee': record.results}
+        speed = self.retrieved_json(files.PROGRESS_FILE).get('steps_per_s')
+        evaluated = {key: status[key] for key in ('calculator',) if key in status}
+        self.out_results('ase', version, last_step, frames, speed, **watched, **evaluated)
         if state is not None:
             self.out('final_state', state)
-        return self._exit_code(folder, status, state)
+        if record is not None:
+            for name, node in record.nodes().items():
+                self.out(name, node)
+        return self._exit_code(folder, status, state, record)
 
-    def _exit_code(self, folder: Path, status: dict[str, Any], state: MDState | None) -> ExitCode | None:
+    def _exit_code(
+        self, folder: Path, status: dict[str, Any], state: MDState | None, record: CommitteeRecord | None
+    ) -> ExitCode | None:
         codes, code = self.exit_codes, status.get('exit_code')
         reason = status.get('message', '')
         steps = md_parameters(self.node.inputs).steps
         if code == engine.FINISHED and state is not None:
-            return None
+            if record is None or not record.results['n_flagged']:
+                return None
+            counts = {key: record.results[key] for key in ('n_flagged', 'n_compared')}
+            return codes.WARNING_UNCERTAIN.format(first=record.results['flagged_steps'][0], **counts)
+        if code == engine.UNCERTAIN:
+            return codes.ERROR_UNCERTAIN.format(reason=reason)
         if code == engine.EXPLODED:
             frame = _read_state(folder / files.EXPLODED_FILE)
             if frame is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from aiida_hdiff.literature import LiteratureValue
+from aiida_hdiff.report.references import REFERENCES, Citation
 from aiida_hdiff.report.study import Study
+
+__all__ = ['METHOD_KEYS', 'REFERENCES', 'TOOL_KEYS', 'Citation', 'bibtex', 'study_citations']
 
 _SPECIAL = str.maketrans(
     {
@@ -20,99 +22,49 @@ _SPECIAL = str.maketrans(
     }
 )
 
-
-@dataclass(frozen=True)
-class Citation:
-    """A reference.
-
-    Attributes
-    ----------
-    key : str
-        Name in BibTeX.
-    authors : tuple of str
-        Authors as ``Family, Given``; ``others`` stands for et al.
-    title, journal, volume, pages, year : str
-        The usual.
-    doi : str or None
-        Digital object identifier.
-    """
-
-    key: str
-    authors: tuple[str, ...]
-    title: str
-    journal: str
-    volume: str
-    pages: str
-    year: str
-    doi: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The reference in one line."""
-        names = [author.partition(',')[0] for author in self.authors if author != 'others']
-        if len(self.authors) > 3 or 'others' in self.authors:
-            who = f'{names[0]} et al.'
-        else:
-            who = ' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)
-        return f'{who}, {self.title}, {self.journal} {self.volume}, {self.pages} ({self.year})'
-
-
-REFERENCES = {
-    item.key: item
-    for item in (
-        Citation('McCluskey2025', ('McCluskey, Andrew R.', 'Coles, Samuel W.', 'Morgan, Benjamin J.'),
-                 'Accurate Estimation of Diffusion Coefficients and their Uncertainties from Computer Simulation',
-                 'J. Chem. Theory Comput.', '21', '79', '2025', '10.1021/acs.jctc.4c01249'),
-        Citation('Maginn2019', ('Maginn, Edward J.', 'Messerly, Richard A.', 'Carlson, Daniel J.', 'Roe, Daniel R.',
-                                'Elliott, J. Richard'),
-                 'Best Practices for Computing Transport Properties 1. Self-Diffusivity and Viscosity from '
-                 'Equilibrium Molecular Dynamics', 'Living J. Comput. Mol. Sci.', '1', '6324', '2019',
-                 '10.33011/livecoms.1.1.6324'),
-        Citation('Flyvbjerg1989', ('Flyvbjerg, H.', 'Petersen, H. G.'),
-                 'Error estimates on averages of correlated data', 'J. Chem. Phys.', '91', '461', '1989',
-                 '10.1063/1.457480'),
-        Citation('He2018', ('He, Xingfeng', 'Zhu, Yizhou', 'Epstein, Alexander', 'Mo, Yifei'),
-                 'Statistical variances of diffusional properties from ab initio molecular dynamics simulations',
-                 'npj Comput. Mater.', '4', '18', '2018', '10.1038/s41524-018-0074-y'),
-        Citation('Huber2020', ('Huber, Sebastiaan P.', 'others'),
-                 'AiiDA 1.0, a scalable computational infrastructure for automated reproducible workflows and data '
-                 'provenance', 'Sci. Data', '7', '300', '2020', '10.1038/s41597-020-00638-4'),
-        Citation('Uhrin2021', ('Uhrin, Martin', 'Huber, Sebastiaan P.', 'Yu, Jusong', 'Marzari, Nicola',
-                               'Pizzi, Giovanni'),
-                 'Workflows in AiiDA: Engineering a high-throughput, event-based engine for robust and modular '
-                 'computational workflows', 'Comput. Mater. Sci.', '187', '110086', '2021',
-                 '10.1016/j.commatsci.2020.110086'),
-        Citation('Thompson2022', ('Thompson, Aidan P.', 'others'),
-                 'LAMMPS - a flexible simulation tool for particle-based materials modeling at the atomic, meso, and '
-                 'continuum scales', 'Comput. Phys. Commun.', '271', '108171', '2022', '10.1016/j.cpc.2021.108171'),
-        Citation('Larsen2017', ('Larsen, Ask Hjorth', 'others'),
-                 'The atomic simulation environment - a Python library for working with atoms',
-                 'J. Phys.: Condens. Matter', '29', '273002', '2017', '10.1088/1361-648X/aa680e'),
-        Citation('Deng2023', ('Deng, Bowen', 'others'),
-                 'CHGNet as a pretrained universal neural network potential for charge-informed atomistic modelling',
-                 'Nat. Mach. Intell.', '5', '1031', '2023', '10.1038/s42256-023-00716-3'),
-        Citation('Batatia2022', ('Batatia, Ilyes', 'Kovács, Dávid Péter', 'Simm, Gregor N. C.', 'Ortner, Christoph',
-                                 'Csányi, Gábor'),
-                 'MACE: Higher Order Equivariant Message Passing Neural Networks for Fast and Accurate Force Fields',
-                 'Adv. Neural Inf. Process. Syst.', '35', '11423', '2022', '10.48550/arXiv.2206.07697'),
-    )
-}  # fmt: skip
-"""References by key."""
-
-METHOD_KEYS = ('McCluskey2025', 'Maginn2019', 'Flyvbjerg1989', 'He2018')
+METHOD_KEYS = ('McCluskey2025', 'Maginn2019', 'Flyvbjerg1989', 'He2018', 'Calandrini2011', 'Orear1982')
+"""Of the way from a trajectory to an activation energy; every report cites them."""
 _AIIDA_KEYS = ('Huber2020', 'Uhrin2021')
-_ENGINES = {'lammps': 'Thompson2022', 'ase': 'Larsen2017'}
-_ARCHITECTURES = {'chgnet': 'Deng2023', 'mace': 'Batatia2022'}
+_DETAIL_KEYS = {'sites': 'Northrup1980', 'collective': 'Murch1982', 'van_hove': 'VanHove1954'}
+TOOL_KEYS: dict[str, tuple[str, ...]] = {
+    'lammps': ('Thompson2022',),
+    'ase': ('Larsen2017',),
+    'chgnet': ('Deng2023',),
+    'mace': ('Batatia2022',),
+    'pod': ('Nguyen2023',),
+    'vasp-mlff': ('Jinnouchi2019a', 'Jinnouchi2019b'),
+    'vasp': ('Kresse1996', 'Kresse1999'),
+    'gpaw': ('Mortensen2024', 'Larsen2017'),
+    'direct': ('Qi2024',),
+}
+"""Programs and methods, as named in `Provenance.tools`, and the keys of their references."""
 
 
 def study_citations(study: Study) -> tuple[Citation, ...]:
-    """Return what a paper on this study cites: methods, AiiDA, engines and architectures of the potentials."""
-    engines = ' '.join(study.provenance.software_versions).lower()
-    keys = [*METHOD_KEYS, *_AIIDA_KEYS]
-    keys += [key for name, key in _ENGINES.items() if name in engines]
+    """Return what a paper on this study cites: methods, AiiDA, and the programs and potentials that took part."""
+    keys = [*METHOD_KEYS]
+    details = [result.details for potential in study.potentials for result in potential.temperatures]
+    keys += [key for name, key in _DETAIL_KEYS.items() if any(getattr(one, name) is not None for one in details)]
+    keys += _AIIDA_KEYS
+    used = tools_used(study)
+    keys += [key for name, found in TOOL_KEYS.items() if name in used for key in found]
+    return tuple(REFERENCES[key] for key in dict.fromkeys(keys))
+
+
+def tools_used(study: Study) -> set[str]:
+    """Return the keys of `TOOL_KEYS` that name what ran, what the potentials are and how they came to be.
+
+    Parameters
+    ----------
+    study : Study
+        The study; of one that was made with the VASP stand-in VASP itself is not among the tools.
+    """
+    engines = {name.lower() for name in study.provenance.software_versions}
     architectures = {potential.architecture.lower() for potential in study.potentials}
-    keys += [key for name, key in _ARCHITECTURES.items() if any(name in one for one in architectures)]
-    return tuple(REFERENCES[key] for key in keys)
+    named = {'lammps', 'ase', 'vasp'} & engines
+    named |= {name for name in ('chgnet', 'mace', 'pod', 'vasp-mlff') if any(name in one for one in architectures)}
+    named |= set(study.provenance.tools) & TOOL_KEYS.keys()
+    return named - {'vasp'} if study.emulated else named
 
 
 def bibtex(citations: Iterable[Citation], values: Iterable[LiteratureValue] = ()) -> str:

@@ -14,7 +14,10 @@ from aiida_hdiff.data.trajectory import read_run
 from aiida_hdiff.literature import LiteratureValue, load_literature
 from aiida_hdiff.report.collect_details import path_from_reader, run_details
 from aiida_hdiff.report.collect_emulated import is_emulated
+from aiida_hdiff.report.collect_learning import trainings_of
+from aiida_hdiff.report.collect_models import collect_models, potential_name, reported_labels, reported_potentials
 from aiida_hdiff.report.collect_provenance import study_provenance
+from aiida_hdiff.report.models import ModelRecord
 from aiida_hdiff.report.study import (
     MSDCurve,
     PotentialResult,
@@ -34,9 +37,8 @@ def collect_study(node: orm.WorkChainNode) -> Study:
     structure = node.inputs.structure
     composition = dict(Counter(structure.get_site_kindnames()))
     host = next((symbol for symbol in composition if symbol != 'H'), 'host')
-    potentials = tuple(
-        _potential(node, label, potential) for label, potential in sorted(node.inputs.potentials.items())
-    )
+    found, models = reported_potentials(node), collect_models(node)
+    potentials = tuple(_potential(node, label, found.get(label), models.get(label)) for label in reported_labels(node))
     settings = node.inputs.settings.get_dict()
     demonstration = bool(settings['allow_small_cell'])
     return Study(
@@ -82,10 +84,12 @@ def _warnings(node: orm.WorkChainNode) -> tuple[str, ...]:
     return (node.exit_message,) if node.exit_status and node.exit_message else ()
 
 
-def _potential(node: orm.WorkChainNode, label: str, potential: Any) -> PotentialResult:
+def _potential(node: orm.WorkChainNode, label: str, potential: Any, model: ModelRecord | None) -> PotentialResult:
+    """Return what there is of one potential, which may not exist if its training failed or has not ended."""
     runs = {link.link_label: link.node for link in node.base.links.get_outgoing(node_class=orm.WorkChainNode).all()}
     temperatures, curves, results = [], [], []
-    for temperature in node.inputs.temperatures.get_list():
+    left_out = potential is None or (model is not None and model.left_out)
+    for temperature in [] if left_out else node.inputs.temperatures.get_list():
         for replica in range(node.inputs.replicas.value):
             run = runs.get(run_label(label, temperature, replica))
             temperatures.append(_temperature(float(temperature), replica, run))
@@ -95,15 +99,25 @@ def _potential(node: orm.WorkChainNode, label: str, potential: Any) -> Potential
                 curves += _rdf(outputs['rdf'], float(temperature))
     fit = _arrhenius(node, label)
     return PotentialResult(
-        label=potential.label or label,
-        architecture=potential.base.attributes.get('pair_style') or potential.architecture,
-        sha256=potential.sha256,
-        node_uuid=potential.uuid,
+        label=potential_name(node, label),
+        **_identity(potential),
         temperatures=tuple(temperatures),
         rdf=tuple(curves),
-        emulated=is_emulated([potential, *results]),
+        emulated=is_emulated([*([] if potential is None else [potential]), *results]),
+        trainings=() if potential is None else trainings_of(potential),
+        model=model,
         **fit,
     )
+
+
+def _identity(potential: Any) -> dict[str, Any]:
+    if potential is None:
+        return {'architecture': ''}
+    return {
+        'architecture': potential.base.attributes.get('pair_style') or potential.architecture,
+        'sha256': potential.sha256,
+        'node_uuid': potential.uuid,
+    }
 
 
 def _arrhenius(node: orm.WorkChainNode, label: str) -> dict[str, Any]:

@@ -10,18 +10,30 @@ from aiida.common.links import LinkType
 
 from aiida_hdiff.data.arrhenius import ArrheniusData
 from aiida_hdiff.data.diffusivity import DiffusivityData
+from aiida_hdiff.report.collect_models import potential_name, reported_labels, reported_potentials
+from aiida_hdiff.report.collect_tools import tools_of
 from aiida_hdiff.report.details import GraphNode, ProvenanceGraph
 from aiida_hdiff.report.study import Provenance
 
 HIDDEN = {'stage_parameters'}
 """Bookkeeping that would hide the rest of a graph: it and what only it needs are left out."""
 MAX_OTHERS = 12
+_FEW = 4
+"""Settings that fit into a box."""
+MAX_INPUTS, SHOWN_OF_MANY = 24, 2
+"""Of a process with more inputs, as one that joins the labels of many jobs, so many are drawn with their history."""
 _BACK = (LinkType.CREATE, LinkType.INPUT_CALC)
 _JOBS = {
     'hdiff.lammps_md': 'Molecular dynamics (LAMMPS)',
     'hdiff.md': 'Molecular dynamics (ASE)',
     'hdiff.vasp_md': 'Molecular dynamics (VASP)',
     'hdiff.vasp_mlff': 'VASP force field',
+    'hdiff.mace_train': 'Training (MACE)',
+    'hdiff.chgnet_train': 'Training (CHGNet)',
+    'hdiff.pod_train': 'Training (POD)',
+    'hdiff.label': 'Labels (ASE)',
+    'hdiff.vasp_label': 'Labels (VASP)',
+    'hdiff.evaluate': 'Predictions',
 }
 
 
@@ -32,9 +44,8 @@ def study_provenance(node: orm.WorkChainNode) -> Provenance:
         workchain_pk=node.pk,
         node_counts=_node_counts(node),
         software_versions=_versions(node),
-        graphs=tuple(
-            graph for label in sorted(node.inputs.potentials) if (graph := _potential_graph(node, label)) is not None
-        ),
+        tools=tools_of(list(reported_potentials(node).values())),
+        graphs=tuple(graph for label in reported_labels(node) if (graph := _potential_graph(node, label)) is not None),
     )
 
 
@@ -42,13 +53,12 @@ def _potential_graph(study: orm.WorkChainNode, label: str) -> ProvenanceGraph | 
     """Return how D at one temperature and, where there is one, the activation energy of a potential came to be."""
     fits = study.outputs.arrhenius if 'arrhenius' in study.outputs else {}
     found = study.outputs.diffusivities if 'diffusivities' in study.outputs else {}
-    results = [value for key, value in found.items() if key.startswith(f'{label}_')]
+    results = [value for key, value in found.items() if key.rsplit('_', 2)[0] == label]
     if not results:
         return None
     best = min(results, key=_relative_error)
-    name = study.inputs.potentials[label].label or label
     fit = fits[label] if label in fits else None
-    title = f'D at {best["temperature_K"]:g} K{"" if fit is None else " and Ea"} with {name}'
+    title = f'D at {best["temperature_K"]:g} K{"" if fit is None else " and Ea"} with {potential_name(study, label)}'
     return ancestor_graph(best, fit, title)
 
 
@@ -79,7 +89,11 @@ def ancestor_graph(result: DiffusivityData, fit: ArrheniusData | None, title: st
     todo: list[orm.Node] = [result]
     while todo:
         target = todo.pop()
-        for link in _sorted(target.base.links.get_incoming(link_type=_BACK)):
+        links = _sorted(target.base.links.get_incoming(link_type=_BACK))
+        if len(links) > MAX_INPUTS:
+            left_out += len(links) - SHOWN_OF_MANY
+            links = links[:SHOWN_OF_MANY]
+        for link in links:
             if _is_hidden(link.node):
                 left_out += 1
                 continue
@@ -129,13 +143,20 @@ def _box(node: orm.Node, edges: list[tuple[str, str, str]]) -> GraphNode:
         caller = node.caller
         stage = (caller.label if caller else '') or node.label
         plugin = (node.process_type or '').rpartition(':')[2]
-        return GraphNode(node.uuid, _JOBS.get(plugin, node.process_label or plugin), 'job', stage)
+        return GraphNode(node.uuid, _JOBS.get(plugin, node.process_label or plugin), 'job', stage + _strategy(node))
     if isinstance(node, orm.CalcFunctionNode):
         return GraphNode(node.uuid, (node.process_label or 'calculation').replace('_', ' '), 'calculation')
     if isinstance(node, (DiffusivityData, ArrheniusData)):
         return GraphNode(node.uuid, node.label or type(node).__name__, 'result', str(node))
     link = next((label for source, _, label in edges if source == node.uuid), '')
     return GraphNode(node.uuid, link.replace('_', ' ') or 'data', 'data', _data_note(node))
+
+
+def _strategy(job: orm.CalcJobNode) -> str:
+    """Return how a training was done."""
+    found = job.base.links.get_outgoing(node_class=orm.Dict, link_label_filter='results').all_nodes()
+    strategy = found[0].base.attributes.get('strategy', None) if found else None
+    return f', {strategy.replace("_", " ")}' if strategy else ''
 
 
 def _data_note(node: Any) -> str:
@@ -146,6 +167,8 @@ def _data_note(node: Any) -> str:
         return f'{name} {node.label or node.get_formula()}'
     if 'n_frames' in node.base.attributes.all:
         return f'{name}, {node.n_frames} frames'
+    if isinstance(node, orm.Dict) and not node.label and len(content := node.get_dict()) <= _FEW:
+        return ', '.join(f'{key}: {value}' for key, value in content.items() if not isinstance(value, (dict, list)))
     return f'{name} {node.label}'.strip()
 
 

@@ -16,7 +16,9 @@ from aiida_hdiff.data.trajectory import MDTrajectory
 from aiida_hdiff.literature import load_literature
 from aiida_hdiff.report.collect import fit_values, temperature_result
 from aiida_hdiff.report.collect_emulated import is_emulated
+from aiida_hdiff.report.collect_learning import trainings_of
 from aiida_hdiff.report.collect_provenance import ancestor_graph
+from aiida_hdiff.report.collect_tools import tools_of
 from aiida_hdiff.report.study import PotentialResult, Provenance, Study
 
 _POTENTIAL_PORTS = ('force_field', 'potential')
@@ -74,11 +76,14 @@ def collect_result(identifier: str) -> Study:
                 node_uuid=None if potential is None else potential.uuid,
                 temperatures=tuple(_temperatures(found)),
                 emulated=is_emulated([node]),
+                trainings=() if potential is None else trainings_of(potential),
                 **({} if fit is None else fit_values(fit)),
             ),
         ),
         literature=tuple(value for value in load_literature(host) if value.isotope == 'H'),
-        provenance=Provenance(graphs=(ancestor_graph(found[0], fit, title),)),
+        provenance=Provenance(
+            graphs=(ancestor_graph(found[0], fit, title),), tools=() if potential is None else tools_of([potential])
+        ),
     )
 
 

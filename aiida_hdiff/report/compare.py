@@ -108,15 +108,61 @@ def deviations(potential: PotentialResult, value: LiteratureValue) -> tuple[Devi
     """
     found = []
     for kelvin in sorted({item.temperature_K for item in potential.temperatures}):
-        runs = [item for item in potential.temperatures if item.temperature_K == kelvin]
-        resolved = [item for item in runs if item.status == 'resolved']
-        bounds = [item for item in runs if item.status == 'not_resolved' and 0.0 < _bound(item) < math.inf]
+        resolved, bounds = _known(potential, kelvin)
         if not resolved and not bounds:
             continue
         one = _mean_deviation(resolved, value) if resolved else _bound_deviation(bounds, value)
         if one is not None:
             found.append(one)
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """D of all replicas at one temperature.
+
+    Attributes
+    ----------
+    value_m2_s : float
+        Mean, or lowest upper bound, in m²/s.
+    std_error_m2_s : float or None
+        Its standard error in m²/s.
+    is_bound : bool
+        Whether only an upper bound is known.
+    """
+
+    value_m2_s: float
+    std_error_m2_s: float | None
+    is_bound: bool
+
+
+def mean_coefficient(potential: PotentialResult, temperature_K: float) -> Coefficient | None:
+    """Return D at one requested temperature, replicas averaged in ln D with their errors as weights.
+
+    Parameters
+    ----------
+    potential : PotentialResult
+        The potential.
+    temperature_K : float
+        Requested temperature in K.
+
+    Returns
+    -------
+    Coefficient or None
+        The lowest upper bound where no run is resolved; ``None`` where nothing is known.
+    """
+    resolved, bounds = _known(potential, temperature_K)
+    if resolved:
+        mean, error = _mean([math.log(item.value_m2_s or math.nan) for item in resolved], resolved)
+        return Coefficient(math.exp(mean), None if error is None else math.exp(mean) * error, is_bound=False)
+    return Coefficient(min(map(_bound, bounds)), None, is_bound=True) if bounds else None
+
+
+def _known(potential: PotentialResult, temperature_K: float) -> tuple[list[TemperatureResult], list[TemperatureResult]]:
+    """Return the runs at one temperature that are resolved, and those that give an upper bound."""
+    runs = [item for item in potential.temperatures if item.temperature_K == temperature_K]
+    bounds = [item for item in runs if item.status == 'not_resolved' and 0.0 < _bound(item) < math.inf]
+    return [item for item in runs if item.status == 'resolved'], bounds
 
 
 def _bound(item: TemperatureResult) -> float:
@@ -132,19 +178,14 @@ def _published_at(value: LiteratureValue, temperature_K: float) -> float | None:
 
 def _mean_deviation(runs: list[TemperatureResult], value: LiteratureValue) -> Deviation | None:
     """Return the mean ln ratio of the resolved runs at one temperature, each at its own measured temperature."""
-    logs, weights, temperatures = [], [], []
+    ratios = []
     for item in runs:
-        published, d = _published_at(value, item.plot_temperature_K), item.value_m2_s or math.nan
+        published = _published_at(value, item.plot_temperature_K)
         if published is None:
             return None
-        error = (item.std_error_m2_s or 0.0) / d
-        logs.append(math.log(d / published))
-        weights.append(1.0 / error**2 if error > 0.0 and math.isfinite(error) else 0.0)
-        temperatures.append(item.plot_temperature_K)
-    known = all(weight > 0.0 for weight in weights)
-    total = sum(weights) if known else float(len(runs))
-    mean = sum(log * (weight if known else 1.0) for log, weight in zip(logs, weights, strict=True)) / total
-    kelvin = sum(temperatures) / len(temperatures)
+        ratios.append(math.log((item.value_m2_s or math.nan) / published))
+    mean, error = _mean(ratios, runs)
+    kelvin = sum(item.plot_temperature_K for item in runs) / len(runs)
     published = _published_at(value, kelvin)
     if published is None:
         return None
@@ -154,10 +195,20 @@ def _mean_deviation(runs: list[TemperatureResult], value: LiteratureValue) -> De
         value_m2_s=published * math.exp(mean),
         published_m2_s=published,
         ratio=math.exp(mean),
-        distance_sigma=abs(mean) * math.sqrt(total) if known else None,
+        distance_sigma=abs(mean) / error if error else None,
         is_bound=False,
         extrapolated=value.has_coefficient and not value.covers(kelvin),
     )
+
+
+def _mean(logs: list[float], runs: list[TemperatureResult]) -> tuple[float, float | None]:
+    """Return the mean of logarithms of D with the errors of the runs as weights, and its error where all are known."""
+    errors = [(item.std_error_m2_s or 0.0) / (item.value_m2_s or math.nan) for item in runs]
+    if not all(error > 0.0 and math.isfinite(error) for error in errors):
+        return sum(logs) / len(logs), None
+    weights = [1.0 / error**2 for error in errors]
+    total = sum(weights)
+    return sum(log * weight for log, weight in zip(logs, weights, strict=True)) / total, 1.0 / math.sqrt(total)
 
 
 def _bound_deviation(runs: list[TemperatureResult], value: LiteratureValue) -> Deviation | None:
@@ -176,6 +227,12 @@ def _bound_deviation(runs: list[TemperatureResult], value: LiteratureValue) -> D
         is_bound=True,
         extrapolated=value.has_coefficient and not value.covers(lowest.plot_temperature_K),
     )
+
+
+def published_label(value: LiteratureValue) -> str:
+    """Return authors, year, isotope (other than H) and method of a published value."""
+    isotope = '' if value.isotope == 'H' else f'{value.isotope}, '
+    return f'{value.citation} ({isotope}{value.kind})'
 
 
 def _compare_one(potential: PotentialResult, value: LiteratureValue) -> Comparison:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,14 @@ from aiida_hdiff.report.plots.details import (
     van_hove_figure,
     window_figure,
 )
+from aiida_hdiff.report.plots.errors import errors_figure
+from aiida_hdiff.report.plots.learning import learning_figures
 from aiida_hdiff.report.plots.msd import msd_figure
+from aiida_hdiff.report.plots.parity import parity_figure
 from aiida_hdiff.report.plots.rdf import rdf_figure
+from aiida_hdiff.report.plots.rdf_compare import rdf_compare_figure
 from aiida_hdiff.report.plots.series import nve_figure
-from aiida_hdiff.report.plots.style import house_style
+from aiida_hdiff.report.plots.style import KINDS, figure_bytes
 from aiida_hdiff.report.study import Study
 
 if TYPE_CHECKING:
@@ -34,12 +38,6 @@ __all__ = [
     'save_figures',
 ]
 
-_METADATA: dict[str, dict[str, str | None]] = {
-    'svg': {'Date': None, 'Creator': None},
-    'pdf': {'CreationDate': None, 'Creator': None, 'Producer': None},
-    'png': {'Software': None},
-}
-
 
 def make_figures(study: Study, names: Collection[str] | None = None) -> dict[str, Figure]:
     """Make every figure that the study has data for.
@@ -54,8 +52,9 @@ def make_figures(study: Study, names: Collection[str] | None = None) -> dict[str
     Returns
     -------
     dict
-        Figures by name: ``arrhenius``, ``deviation``, ``msd``, ``window``, ``rdf``, ``pairs``, ``van_hove``,
-        ``occupation``, ``nve``.
+        Figures by name: ``arrhenius``, ``errors``, ``deviation``, ``msd``, ``window``, ``rdf``, ``rdf_compare``,
+        ``pairs``, ``van_hove``, ``occupation``, ``nve``, for each potential ``parity_`` with its label, and for each
+        training ``learning`` (on the fly) or ``learning_curves``, with a number from the second on.
 
     Raises
     ------
@@ -63,10 +62,12 @@ def make_figures(study: Study, names: Collection[str] | None = None) -> dict[str
         If matplotlib is not installed.
     """
     makers = {
+        'errors': errors_figure,
         'deviation': deviation_figure,
         'msd': msd_figure,
         'window': window_figure,
         'rdf': rdf_figure,
+        'rdf_compare': rdf_compare_figure,
         'pairs': pairs_figure,
         'van_hove': van_hove_figure,
         'occupation': occupation_figure,
@@ -79,28 +80,19 @@ def make_figures(study: Study, names: Collection[str] | None = None) -> dict[str
         figure = make(study)
         if figure is not None:
             figures[name] = figure
-    return figures
+    if names is None or 'parity' in names:
+        figures |= _parity_figures(study)
+    return figures | learning_figures(study, names)
 
 
-def figure_bytes(figure: Figure, kind: str) -> bytes:
-    """Return a figure as the content of a file; equal figures give equal bytes.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    kind : str
-        ``png`` (200 dots per inch), ``svg`` or ``pdf``.
-
-    Returns
-    -------
-    bytes
-        The content.
-    """
-    buffer = io.BytesIO()
-    with house_style():
-        figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
-    return buffer.getvalue()
+def _parity_figures(study: Study) -> dict[str, Figure]:
+    """Return a figure of predictions against labels for each potential that has them."""
+    found = {}
+    for potential in study.potentials:
+        figure = parity_figure(potential, emulated=study.emulated)
+        if potential.model is not None and figure is not None:
+            found[f'parity_{re.sub("[^A-Za-z0-9]+", "_", potential.model.key)}'] = figure
+    return found
 
 
 def save_figures(study: Study, directory: Path | str, names: Collection[str] | None = None) -> list[Path]:
@@ -129,7 +121,7 @@ def save_figures(study: Study, directory: Path | str, names: Collection[str] | N
     target.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, figure in make_figures(study, names).items():
-        for kind in _METADATA:
+        for kind in KINDS:
             path = target / f'{name}.{kind}'
             path.write_bytes(figure_bytes(figure, kind))
             paths.append(path)

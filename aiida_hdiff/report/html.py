@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from aiida_hdiff import __version__
 from aiida_hdiff.report.citations import bibtex, study_citations
-from aiida_hdiff.report.compare import compare
+from aiida_hdiff.report.compare import compare, published_label
+from aiida_hdiff.report.comparison import comparison_table
 from aiida_hdiff.report.extras import require
 from aiida_hdiff.report.figures import figure_bytes, make_figures
 from aiida_hdiff.report.interactive import Panel, make_panels
@@ -23,7 +24,6 @@ from aiida_hdiff.report.table import (
     coefficient_text,
     fit_notes,
     prefactor_factor,
-    published_label,
     site_rows,
 )
 from aiida_hdiff.report.text import EMULATED, MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 _TEMPLATE = 'report.html.j2'
 
-_STATIC = {'arrhenius', 'msd', 'rdf', 'nve'}
+_STATIC = {'arrhenius', 'errors', 'msd', 'rdf', 'nve'}
 """Figures that also stand in the page as pictures, for readers without JavaScript."""
-_MOTION = {'path', 'occupation', 'network', 'residence', 'rdf', 'pairs', 'van_hove'}
+_MOTION = {'path', 'occupation', 'network', 'residence', 'rdf', 'rdf_compare', 'pairs', 'van_hove'}
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def render_html(study: Study) -> str:
         If jinja2, matplotlib or plotly is not installed.
     """
     environment = _environment()
+    require('plotly')
     page_figures, citations = _page_figures(study), study_citations(study)
     checks = [one for one in study.potentials if any(map(_has_checks, one.temperatures))]
     unresolved = [
@@ -96,6 +97,8 @@ def render_html(study: Study) -> str:
         bibtex=bibtex(citations, study.literature),
         unresolved=unresolved,
         site_rows=site_rows(study),
+        side_by_side=(side_by_side := comparison_table(study)),
+        has_potentials=side_by_side is not None or 'errors' in page_figures,
         has_motion=bool(_MOTION & page_figures.keys()),
         has_checks=bool(checks) or 'nve' in page_figures,
         checks=checks,
@@ -121,6 +124,7 @@ def _environment() -> Environment:
         factor=prefactor_factor,
         fit_notes=fit_notes,
         measurement=measurement,
+        model_nodes=_model_nodes,
         plural=plural,
         published=published_label,
         ratio=ratio,
@@ -130,6 +134,19 @@ def _environment() -> Environment:
     )
     environment.globals.update(EMULATED=EMULATED, MISSING=MISSING)
     return environment
+
+
+def _model_nodes(potential: PotentialResult) -> list[tuple[str, str]]:
+    """Return the nodes that tell how a potential was made and judged: what it is and its UUID."""
+    model = potential.model
+    if model is None:
+        return []
+    nodes = (
+        ('Training', model.training.node_uuid if model.training else None),
+        ('Errors on the test set', model.evaluation_uuid),
+        ('Check before the molecular dynamics', model.gate_uuid),
+    )
+    return [(name, uuid) for name, uuid in nodes if uuid]
 
 
 def _has_checks(result: TemperatureResult) -> bool:
@@ -175,6 +192,9 @@ def _alternative(name: str, study: Study) -> str:
     subject = {
         'msd': 'Mean squared displacement of hydrogen against lag time on logarithmic axes',
         'rdf': 'Radial distribution functions',
+        'errors': 'Bars of the root mean square errors of energy, forces and stress',
+        'parity': 'Predictions against labels of energy, forces and stress',
+        'rdf_compare': 'Radial distribution functions side by side',
         'nve': 'Temperature and energy against time in the NVE runs',
         'path': 'Three-dimensional view of the path of one hydrogen atom',
         'network': 'Three-dimensional view of the sites and the jumps between them',

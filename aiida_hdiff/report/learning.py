@@ -12,6 +12,7 @@ from aiida_hdiff.report.details import FloatArray
 
 TRAINING = 'aiida.workflows:hdiff.on_the_fly'
 TRAINED_DIFFUSION = 'aiida.workflows:hdiff.trained_diffusion'
+_BINS = 600
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class LearningHistory:
         The stages.
     emulated : bool
         Whether a stand-in ran in the place of VASP.
+    title : str
+        Name of the training.
+    node_uuid : str or None
+        UUID of its workchain.
     """
 
     times_ps: FloatArray
@@ -68,6 +73,8 @@ class LearningHistory:
     rmse_force_eV_A: FloatArray
     spans: tuple[TrainingSpan, ...]
     emulated: bool
+    title: str = 'training on the fly'
+    node_uuid: str | None = None
 
 
 def collect_learning(node: Any) -> LearningHistory:
@@ -121,4 +128,25 @@ def collect_learning(node: Any) -> LearningHistory:
         rmse_force_eV_A=column('rmse_force'),
         spans=spans,
         emulated=bool(statistics['emulated']),
+        title=f'on the fly: {node.label}' if node.label else 'on the fly',
+        node_uuid=node.uuid,
     )
+
+
+def envelope(times: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return times with the lowest and highest value about each, so that no peak is lost by thinning.
+
+    Parameters
+    ----------
+    times, values : ndarray
+        Shape (n,), times in any order.
+
+    Returns
+    -------
+    tuple of ndarray
+        Times, lowest and highest values, at most 600 of each.
+    """
+    order = np.argsort(times, kind='stable')
+    parts = [part for part in np.array_split(order, min(_BINS, max(1, len(order)))) if len(part)]
+    middle = np.array([times[part].mean() for part in parts])
+    return middle, np.array([values[part].min() for part in parts]), np.array([values[part].max() for part in parts])

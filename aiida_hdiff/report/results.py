@@ -11,6 +11,7 @@ from typing import Any
 from aiida_hdiff import __version__
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.compare import Comparison, compare
+from aiida_hdiff.report.results_model import model_json
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
 from aiida_hdiff.report.table import results_table
 from aiida_hdiff.report.text import EMULATED
@@ -103,6 +104,7 @@ def _potential(potential: PotentialResult, literature: Sequence[LiteratureValue]
         'missing': [{'temperature_K': kelvin, 'reason': reason} for kelvin, reason in potential.missing],
         'temperatures': [_temperature(result) for result in potential.temperatures],
         'comparison': [_comparison(row) for row in compare(potential, literature)],
+        'model': model_json(potential.model),
     }
 
 

@@ -10,6 +10,9 @@ from typing import Literal
 from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.details import FloatArray, ProvenanceGraph, RunDetails, store_arrays
+from aiida_hdiff.report.learning import LearningHistory
+from aiida_hdiff.report.learning_curves import LearningCurves
+from aiida_hdiff.report.models import ModelRecord
 
 Status = Literal['resolved', 'not_resolved', 'failed']
 Covariance = tuple[tuple[float, float], tuple[float, float]]
@@ -199,6 +202,11 @@ class PotentialResult:
         What the tests of the fit say, for example of its curvature; sentences without a full stop.
     emulated : bool
         Whether anything that the potential or its results descend from was made with the VASP stand-in.
+    trainings : tuple
+        How it learned, in the order in which that was done: on the fly (`LearningHistory`) or from a set
+        (`LearningCurves`).
+    model : ModelRecord or None
+        How the potential was made and how good it is; ``None`` where nothing is known.
     """
 
     label: str
@@ -219,6 +227,8 @@ class PotentialResult:
     rdf: tuple[RDFCurve, ...] = ()
     remarks: tuple[str, ...] = ()
     emulated: bool = False
+    trainings: tuple[LearningHistory | LearningCurves, ...] = ()
+    model: ModelRecord | None = None
 
     @property
     def has_fit(self) -> bool:
@@ -275,6 +285,8 @@ class Provenance:
         Versions by name of the program.
     graphs : tuple of ProvenanceGraph
         How single numbers came to be.
+    tools : tuple of str
+        Programs and methods that took part in making the potentials: ``chgnet``, ``gpaw``, ``vasp``, ``direct``, ...
     """
 
     workchain_uuid: str | None = None
@@ -282,6 +294,7 @@ class Provenance:
     node_counts: Mapping[str, int] = field(default_factory=dict)
     software_versions: Mapping[str, str] = field(default_factory=dict)
     graphs: tuple[ProvenanceGraph, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -339,6 +352,31 @@ class Study:
         return any(potential.emulated for potential in self.potentials)
 
     @property
+    def trainings(self) -> tuple[tuple[str, LearningHistory | LearningCurves], ...]:
+        """Every training once, with the label of the first potential that descends from it."""
+        found = {
+            training.node_uuid or str(id(training)): (potential.label, training)
+            for potential in reversed(self.potentials)
+            for training in reversed(potential.trainings)
+        }
+        return tuple(reversed(found.values()))
+
+    @property
     def n_atoms(self) -> int:
         """Number of atoms in the simulation cell."""
         return sum(self.composition.values())
+
+
+def shared_curves(study: Study) -> dict[tuple[str, float], list[tuple[PotentialResult, RDFCurve]]]:
+    """Return the radial distribution functions that at least two potentials have, by pair and temperature."""
+    found: dict[tuple[str, float], list[tuple[PotentialResult, RDFCurve]]] = {}
+    for potential in study.potentials:
+        for curve in potential.rdf:
+            found.setdefault((curve.pair, curve.temperature_K), []).append((potential, curve))
+    return {key: curves for key, curves in found.items() if len({id(one) for one, _ in curves}) > 1}
+
+
+def pair_order(pair: str) -> tuple[bool, bool, str]:
+    """Sort pairs of elements: host and hydrogen first, then hydrogen with itself, then the host."""
+    first, _, second = pair.partition('-')
+    return first == second, 'H' not in (first, second), pair

@@ -6,12 +6,14 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-from aiida_hdiff.literature import LiteratureValue
-from aiida_hdiff.report.compare import Comparison, compare
+from aiida_hdiff.report.compare import Comparison, compare, published_label
+from aiida_hdiff.report.comparison import comparison_table
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
 from aiida_hdiff.report.text import EMULATED, MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
 
 _WIDTH = 100
+_COLUMNS = 4
+"""Potentials side by side; more go below."""
 
 
 def results_table(study: Study) -> str:
@@ -35,6 +37,7 @@ def results_table(study: Study) -> str:
         lines += _wrapped('DEMONSTRATION: ', study.demonstration_text or 'not for use as a result.')
     for warning in study.warnings:
         lines += _wrapped('Warning: ', warning)
+    lines += _side_by_side(study)
     for potential in study.potentials:
         kind = f'{potential.architecture}, EMULATED' if potential.emulated else potential.architecture
         lines += ['', f'{potential.label} ({kind})']
@@ -83,6 +86,9 @@ def fit_notes(potential: PotentialResult) -> list[str]:
         Sentences without a full stop.
     """
     notes = []
+    if (model := potential.model) is not None and model.left_out:
+        assert model.gate is not None
+        return [f'Left out of the molecular dynamics: {"; ".join(model.gate.reasons) or "it did not pass its check"}']
     if not potential.has_fit:
         resolved = {result.temperature_K for result in potential.temperatures if result.status == 'resolved'}
         notes.append(f'No Arrhenius fit: D is resolved at {plural(len(resolved), "temperature")}')
@@ -175,6 +181,21 @@ def _temperature_lines(potential: PotentialResult) -> list[str]:
     return _aligned(header, rows) if rows else ['  no temperature was simulated']
 
 
+def _side_by_side(study: Study) -> list[str]:
+    """Return all potentials side by side, where more than the molecular dynamics is known of them."""
+    table = comparison_table(study, plain=True) if any(one.model for one in study.potentials) else None
+    if table is None:
+        return []
+    heads = [f'{column.label}{" (left out)" if column.left_out else ""}' for column in table.columns]
+    lines = ['', 'All potentials']
+    for first in range(0, len(heads), _COLUMNS):
+        part = slice(first, first + _COLUMNS)
+        lines += ['', *_aligned(['', *heads[part]], [[name, *cells[part]] for name, cells in table.rows])]
+    for label, reason in table.reasons:
+        lines += _wrapped('  ', f'{label} is left out of the molecular dynamics: {reason}')
+    return lines
+
+
 def _comparison_lines(rows: Sequence[Comparison]) -> list[str]:
     """Return the table of published values."""
     if not rows:
@@ -197,12 +218,6 @@ def _comparison_lines(rows: Sequence[Comparison]) -> list[str]:
     if any(row.extrapolated for row in rows):
         note.append('  * outside the computed or the published temperature range')
     return _aligned(header, body) + note
-
-
-def published_label(value: LiteratureValue) -> str:
-    """Return authors, year, isotope (other than H) and method of a published value."""
-    isotope = '' if value.isotope == 'H' else f'{value.isotope}, '
-    return f'{value.citation} ({isotope}{value.kind})'
 
 
 def coefficient_ratio_text(row: Comparison) -> str:

@@ -12,7 +12,9 @@ import numpy as np
 from aiida_hdiff.report.compare import deviations
 from aiida_hdiff.report.interactive.arrhenius import temperature_axis
 from aiida_hdiff.report.interactive.panel import runs
+from aiida_hdiff.report.learning import LearningHistory
 from aiida_hdiff.report.study import Study
+from aiida_hdiff.report.tables_models import model_tables
 from aiida_hdiff.report.text import EMULATED
 
 Row = Sequence[Any]
@@ -33,7 +35,8 @@ def make_tables(study: Study) -> dict[str, list[Row]]:
         Tables by name; the first row is the header, an empty cell stands for what is not known. If anything in the
         study was made with the VASP stand-in, a last column says so in every row.
     """
-    tables = {
+    tables: dict[str, list[Row]] = {
+        **model_tables(study),
         'arrhenius': [(*_RUN, *_COEFFICIENT), *_coefficients(study)],
         'arrhenius_fit': [('potential', 'temperature_K', 'fit_m2_s', 'log_std_error'), *_fits(study)],
         'literature': [('key', 'temperature_K', 'published_m2_s', 'inside_range'), *_literature(study)],
@@ -49,6 +52,9 @@ def make_tables(study: Study) -> dict[str, list[Row]]:
         'network': [(*_RUN, 'site_a', 'site_b', 'jumps'), *_edges(study)],
         'path': [(*_RUN, 'atom', 'time_ps', 'x_A', 'y_A', 'z_A'), *_paths(study)],
         'nve': [(*_RUN, 'time_ps', 'temperature_K', 'energy_eV_per_atom'), *_series(study)],
+        'learning': [('training', 'time_ps', 'bayesian_error_eV_A', 'threshold_eV_A'), *_learning(study)],
+        'learning_calls': [('training', 'time_ps'), *_learning_calls(study)],
+        'learning_curves': [('training', 'split', 'error', 'unit', 'epoch', 'value'), *_learning_curves(study)],
     }
     found = {name: rows for name, rows in tables.items() if len(rows) > 1}
     if study.emulated:
@@ -210,6 +216,26 @@ def _series(study: Study) -> Iterator[Row]:
                 energy = series.energy_eV_per_atom
                 energies = energy if energy is not None else [None] * len(series.times_ps)
                 yield from _columns(run, series.times_ps, series.temperature_K, energies)
+
+
+def _learning(study: Study) -> Iterator[Row]:
+    for _, one in study.trainings:
+        if isinstance(one, LearningHistory):
+            yield from _columns((one.title,), one.times_ps, one.bayesian_error_eV_A, one.threshold_eV_A)
+
+
+def _learning_calls(study: Study) -> Iterator[Row]:
+    for _, one in study.trainings:
+        if isinstance(one, LearningHistory):
+            yield from _columns((one.title,), one.call_times_ps)
+
+
+def _learning_curves(study: Study) -> Iterator[Row]:
+    for _, one in study.trainings:
+        if not isinstance(one, LearningHistory):
+            for curve in one.curves:
+                first = (one.title, curve.split, f'{curve.quantity} {curve.measure}', curve.unit)
+                yield from _columns(first, curve.epochs, curve.errors)
 
 
 def _columns(first: Row, *columns: Iterable[Any]) -> Iterator[Row]:

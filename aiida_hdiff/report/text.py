@@ -95,6 +95,15 @@ def ratio(value: float) -> str:
     return f'{value:.2f}' if value >= 0.1 else f'{value:.2g}'
 
 
+def digits(value: float | None, count: int = 3) -> str:
+    """Return a number with so many significant digits, without exponent; a dash where it is not known."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0.0:
+        return '0'
+    return f'{value:.{max(0, count - 1 - math.floor(math.log10(abs(value))))}f}'
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``1 temperature`` or ``2 temperatures``."""
     return f'{count} {noun}' if count == 1 else f'{count} {noun}s'

@@ -100,37 +100,36 @@ def _polyhedra(points: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return simplices.astype(np.int64), connected_components(mutual, directed=False)[1].astype(np.int64)
 
 
-def _holes(simplices: NDArray[np.int64], groups: NDArray[np.int64]) -> list[tuple[str, tuple[int, ...]]]:
-    """Return the kind and corners of every polyhedron that is a tetrahedron or an octahedron."""
-    members = np.argsort(groups, kind='stable')
-    holes: list[tuple[str, tuple[int, ...]]] = []
+def _holes(simplices: NDArray[np.int64], groups: NDArray[np.int64]) -> dict[str, list[NDArray[np.int64]]]:
+    """Return by kind the corners ``(n, 4)`` or ``(n, 6)`` of the polyhedra that are tetrahedra or octahedra."""
     single = np.bincount(groups)[groups] == 1
-    for group in np.split(members, np.flatnonzero(np.diff(groups[members])) + 1):
-        corners = tuple(int(corner) for corner in np.unique(simplices[group]))
-        if len(group) == 1:
-            holes.append(('tetrahedral', corners))
-        elif len(corners) == 6:
-            holes.append(('octahedral', corners))
-    return holes + _shared_edge_octahedra(simplices, single)
+    tetrahedra = np.sort(simplices[single], axis=1)[np.argsort(groups[single], kind='stable')]
+    octahedra = _with_six_corners(groups[~single], simplices[~single])
+    return {'octahedral': [octahedra, _shared_edge_octahedra(simplices, single)], 'tetrahedral': [tetrahedra]}
 
 
-def _shared_edge_octahedra(
-    simplices: NDArray[np.int64], single: NDArray[np.bool_]
-) -> list[tuple[str, tuple[int, ...]]]:
+def _with_six_corners(names: NDArray[np.int64], simplices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the corners ``(n, 6)`` of the polyhedra that have six, from the name of the one each simplex is in."""
+    size = int(simplices.max(initial=0)) + 1
+    corners = np.unique((names[:, None] * size + simplices).ravel())
+    _, inverse, counts = np.unique(corners // size, return_inverse=True, return_counts=True)
+    found: NDArray[np.int64] = (corners[counts[inverse] == 6] % size).reshape(-1, 6)
+    return found
+
+
+def _shared_edge_octahedra(simplices: NDArray[np.int64], single: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the bcc-like octahedra: four tetrahedra around one edge, whose ends are the two nearest corners.
 
     These are not vertices of the Voronoi tessellation, because the other four corners are further away.
     """
     edges = np.sort(np.concatenate([simplices[:, pair] for pair in combinations(range(4), 2)]), axis=1)
-    unique, inverse, counts = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
+    names = edges[:, 0] * (int(simplices.max()) + 1) + edges[:, 1]
+    _, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
     inverse = inverse.reshape(6, len(simplices))
-    tetrahedra = np.bincount(inverse[:, single].ravel(), minlength=len(unique))
-    wanted = np.flatnonzero((counts == 4) & (tetrahedra == 4))
-    around: dict[int, set[int]] = {int(edge): set() for edge in wanted}
-    for row in inverse:
-        for simplex in np.flatnonzero(np.isin(row, wanted)):
-            around[int(row[simplex])].update(simplices[simplex].tolist())
-    return [('octahedral', tuple(sorted(corners))) for corners in around.values() if len(corners) == 6]
+    tetrahedra = np.bincount(inverse[:, single].ravel(), minlength=len(counts))
+    wanted = (counts == 4) & (tetrahedra == 4)
+    row, simplex = np.nonzero(wanted[inverse])
+    return _with_six_corners(inverse[row, simplex], simplices[simplex])
 
 
 def _identity(corners: list[Corner]) -> tuple[Corner, ...]:
@@ -181,19 +180,19 @@ def find_interstitial_sites(atoms: Atoms) -> list[InterstitialSite]:
     except (QhullError, np.linalg.LinAlgError) as error:
         raise ValueError('the host atoms enclose no volume: give a three-dimensional crystal.') from error
     found: dict[tuple[Corner, ...], InterstitialSite] = {}
-    for kind, corners in _holes(simplices, groups):
-        around = list(corners)
-        centre = crystal.positions[around].mean(axis=0)
-        scaled = host.cell.scaled_positions(centre)
-        distance = float(np.linalg.norm(crystal.positions[around] - centre, axis=1).min())
-        if np.any((scaled < -EDGE) | (scaled > 1 + EDGE)) or distance > length:
-            continue
-        scaled = np.where(host.pbc & ((scaled < 0) | (scaled > 1 - EDGE)), scaled - np.floor(scaled + EDGE), scaled)
-        names = [
-            (int(index), int(x), int(y), int(z))
-            for index, (x, y, z) in zip(crystal.index[around], crystal.shift[around], strict=True)
-        ]
-        neighbours = tuple(int(host_index[name[0]]) for name in names)
-        site = InterstitialSite(kind, host.cell.cartesian_positions(scaled), neighbours, distance)
-        found.setdefault(_identity(names), site)
+    for kind, parts in _holes(simplices, groups).items():
+        for corners in parts:
+            around = crystal.positions[corners]
+            centres = around.mean(axis=1)
+            distances = np.linalg.norm(around - centres[:, None], axis=2).min(axis=1, initial=np.inf)
+            scaled = host.cell.scaled_positions(centres)
+            inside = np.all((scaled >= -EDGE) & (scaled <= 1 + EDGE), axis=1) & (distances <= length)
+            folded = host.pbc & ((scaled < 0) | (scaled > 1 - EDGE))
+            positions = host.cell.cartesian_positions(np.where(folded, scaled - np.floor(scaled + EDGE), scaled))
+            for hole in np.flatnonzero(inside):
+                index, shift = crystal.index[corners[hole]], crystal.shift[corners[hole]]
+                names = [(n, x, y, z) for n, (x, y, z) in zip(index.tolist(), shift.tolist(), strict=True)]
+                neighbours = tuple(host_index[index].tolist())
+                site = InterstitialSite(kind, positions[hole], neighbours, float(distances[hole]))
+                found.setdefault(_identity(names), site)
     return [found[key] for key in sorted(found, key=lambda key: (found[key].kind, key))]

@@ -13,6 +13,7 @@ from aiida_hdiff.calculations.replicas import combine_diffusivities
 from aiida_hdiff.common.protocols import merge
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.trajectory import MDTrajectory
+from aiida_hdiff.workflows.md_stage import stage_finished
 from aiida_hdiff.workflows.settings import DiffusionProtocols
 
 VASP_INPUTS = ('potcars', 'kpoints')
@@ -50,8 +51,8 @@ class ConvergenceLoop(DiffusionProtocols, WorkChain):
 
     def inspect_extension(self) -> None:
         """Take the extension in, unless it failed; then keep the estimate so far."""
-        stage = self.ctx.stage
-        if not stage.is_finished_ok:
+        stage = self._ended_stage()
+        if not stage_finished(stage):
             self.ctx.stopped = f'the extension failed: {stage.exit_message or stage.process_state.value}'
             return
         extensions = {**self.ctx.extensions, f'extension_{len(self.ctx.extensions) + 1:03d}': stage.outputs.trajectory}
@@ -97,7 +98,7 @@ class ConvergenceLoop(DiffusionProtocols, WorkChain):
     def _submit_replica(self, label: str) -> orm.ProcessNode:
         settings = merge(self.ctx.settings, {'convergence': {'relative_error': None}})
         replica = self.inputs.replica.value + REPLICA_STRIDE * int(label.partition('_')[2])
-        names = ('structure', 'potential', 'code', 'temperature', 'seed', 'options', *VASP_INPUTS)
+        names = ('structure', 'potential', 'code', 'temperature', 'seed', 'options', 'committee', *VASP_INPUTS)
         inputs = {name: self.inputs[name] for name in names if self.inputs.get(name, None)}
         return self.submit(
             type(self),
@@ -112,6 +113,10 @@ class ConvergenceLoop(DiffusionProtocols, WorkChain):
 
     def _check(self, extensions: Mapping[str, MDTrajectory]) -> orm.Dict:
         """Return the check of the NVE run with its extensions."""
+        raise NotImplementedError
+
+    def _ended_stage(self) -> orm.ProcessNode:
+        """Return the stage that has ended."""
         raise NotImplementedError
 
     def _estimate(self) -> None:

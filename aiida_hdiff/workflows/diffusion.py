@@ -8,23 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode
+from aiida.engine import ExitCode, while_
 
 from aiida_hdiff.calculations.arrhenius import arrhenius_from_diffusivities, compare_arrhenius
 from aiida_hdiff.calculations.literature import compare_with_literature
-from aiida_hdiff.common.throttle import ThrottledWorkChain
+from aiida_hdiff.calculations.md_committee import committee_error
+from aiida_hdiff.calculations.potential_gate import compare_potentials
+from aiida_hdiff.calculations.stages import stage_settings
 from aiida_hdiff.data.arrhenius import ArrheniusData
 from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.literature import LiteratureData
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.literature import LiteratureValue, load_literature
+from aiida_hdiff.workflows.codes import code_key, codes_error
 from aiida_hdiff.workflows.diffusivity import DiffusivityWorkChain
-from aiida_hdiff.workflows.md_stage import CODE_PLUGINS, define_vasp_inputs, engine_name, job_plugin
+from aiida_hdiff.workflows.md_stage import define_vasp_inputs, engine_name, stage_finished
 from aiida_hdiff.workflows.settings import DiffusionProtocols
+from aiida_hdiff.workflows.train_plan import GIVEN
+from aiida_hdiff.workflows.train_stages import architecture_of
+from aiida_hdiff.workflows.train_validation import plan_error
+from aiida_hdiff.workflows.training_phase import TrainingPhase, plan_of
 from aiida_hdiff.workflows.validation import (
-    code_error,
-    options_error,
     settings_error,
     system_error,
     temperatures_error,
@@ -37,18 +42,28 @@ LABEL = re.compile('[A-Za-z](_?[A-Za-z0-9])*')
 RESERVED_LABELS = ('settings', 'metadata')
 
 
-class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
-    """Run every potential at every temperature in every replica, a limited number at a time, and fit Arrhenius."""
+class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
+    """Run every potential at every temperature in every replica, a limited number at a time, and fit Arrhenius.
+
+    With a plan, potentials are trained and judged first; those that do not pass are left out.
+    """
 
     @classmethod
     def define(cls, spec: Any) -> None:
         """Declare ports, outline and exit codes."""
         super().define(spec)
         spec.input('structure', valid_type=orm.StructureData, help='Host crystal with hydrogen in it.')
-        spec.input_namespace('potentials', valid_type=PotentialData, dynamic=True, help='Potentials by label.')
+        spec.input_namespace(
+            'potentials', valid_type=PotentialData, dynamic=True, required=False, help='Potentials by label.'
+        )
+        spec.input_namespace(
+            'committees', dynamic=True, required=False,
+            help='Further potentials that watch over the runs of one, by its label: see `committee` of the settings.',
+        )  # fmt: skip
         spec.input_namespace(
             'codes', valid_type=orm.AbstractCode, dynamic=True,
-            help='Engines: `lammps` for LAMMPS pair styles, `engine` for the ASE calculators, `vasp`.',
+            help='Engines: `lammps` for LAMMPS pair styles, `engine` for the ASE calculators, `vasp`; `mace` and '
+            '`chgnet` where these have an environment of their own.',
         )  # fmt: skip
         spec.input(
             'temperatures', valid_type=orm.List, serializer=orm.to_aiida_type,
@@ -78,7 +93,15 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         define_vasp_inputs(spec)
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs.validator = cls._validate
-        spec.outline(cls.submit_throttled, cls.fit, cls.compare, cls.results)
+        spec.outline(
+            cls.prepare_training,
+            while_(cls.has_trainings)(cls.submit_throttled, cls.inspect_trainings),
+            cls.submit_throttled,
+            cls.fit,
+            cls.compare,
+            cls.tabulate,
+            cls.results,
+        )
         spec.output_namespace('diffusivities', valid_type=DiffusivityData, dynamic=True, help='D by potential and run.')
         spec.output_namespace('arrhenius', valid_type=ArrheniusData, dynamic=True, help='Ea and D0 by potential.')
         spec.output(
@@ -87,11 +110,16 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         spec.output(
             'arrhenius_comparison', valid_type=orm.Dict, required=False, help='Whether the potentials share Ea and D0.'
         )
+        spec.output(
+            'potential_comparison', valid_type=orm.Dict, required=False,
+            help='With a plan: errors, verdict, Ea, D0 and D of each potential, see `compare_potentials`.',
+        )  # fmt: skip
         spec.exit_code(
             510,
             'ERROR_NO_ARRHENIUS',
             message='Fewer than two temperatures gave a resolved diffusivity for {potentials}.',
         )
+        spec.exit_code(511, 'ERROR_NO_POTENTIAL', message='No potential can be used: {reasons}')
         spec.exit_code(
             710,
             'WARNING_RUNS_MISSING',
@@ -102,37 +130,39 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             'WARNING_NOT_CONVERGED',
             message='Finished, but the error of D stayed above its target for {runs}; the fits use what there is.',
         )
+        spec.exit_code(730, 'WARNING_UNCERTAIN', message='Finished, but committees were uncertain in {runs}.')
+        spec.exit_code(713, 'WARNING_POTENTIALS_LEFT_OUT', message='Finished, but without the potentials {potentials}')
 
     @classmethod
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
-        potentials = value.get('potentials', {})
-        if not potentials:
-            return '`potentials` is empty: give at least one potential.'
-        for label, potential in potentials.items():
+        potentials, plan = value.get('potentials') or {}, plan_of(value)
+        if not (potentials or plan):
+            return '`potentials` is empty: give at least one potential, or a plan to train one.'
+        for label in (*potentials, *plan):
             if not LABEL.fullmatch(label) or label in RESERVED_LABELS:
                 return (
                     f'the label {label!r} of a potential cannot be used: give letters, digits and single underscores '
                     f'between them, beginning with a letter, and not {" or ".join(RESERVED_LABELS)}.'
                 )
-            name = engine_name(potential)
-            code = value.get('codes', {}).get(name)
-            if code is None:
-                return f'`codes.{name}` is missing, which runs potential {label!r} ({potential.architecture}).'
-            if CODE_PLUGINS.get(code.default_calc_job_plugin) != name:
-                return (
-                    f'`codes.{name}` is set up for {code.default_calc_job_plugin!r}: give one whose default plugin is '
-                    f'{job_plugin(name)!r}.'
-                )
-            error = code_error(code) or options_error(value.get('options') or {}, code)
-            error = error or trust_error(potential, value.get('options'))
+        for label, potential in potentials.items():
+            codes = value.get('codes') or {}
+            wanted = {code_key(potential.architecture, codes): f'runs potential {label!r} ({potential.architecture})'}
+            error = codes_error(wanted, codes, value.get('options')) or trust_error(potential, value.get('options'))
             if error:
                 return error
-        both = sorted(set(potentials) & set(value.get('literature', {})))
+        for label, members in (value.get('committees') or {}).items():
+            error = _committee_error(value, label, members)
+            if error:
+                return error
+        both = sorted({*potentials, *plan} & set(value.get('literature', {})))
         if both:
             return f'{both[0]!r} is the label of a potential and of a published value: rename the potential.'
         settings, temperatures = value['settings'].get_dict(), value['temperatures'].get_list()
-        return system_error(value['structure'], potentials, settings) or next(
-            filter(None, (vasp_error(value, node, settings, temperatures[0]) for node in potentials.values())), None
+        vasp_errors = (vasp_error(value, node, settings, temperatures[0]) for node in potentials.values())
+        return (
+            system_error(value['structure'], potentials, settings)
+            or next(filter(None, vasp_errors), None)
+            or (plan_error(value) if 'training' in value else None)
         )
 
     def _runs(self) -> dict[str, tuple[str, float, int]]:
@@ -140,27 +170,29 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         runs = {}
         for temperature in self.inputs.temperatures.get_list():
             for replica in range(self.inputs.replicas.value):
-                for potential in self.inputs.potentials:
+                for potential in self.usable_potentials():
                     label = run_label(potential, temperature, replica)
                     runs[label] = (potential, float(temperature), replica)
         return runs
 
     def child_labels(self) -> list[str]:
-        """Return the labels of all runs."""
-        return list(self._runs())
+        """Return the labels of what runs now: trainings, later the molecular dynamics."""
+        return self.training_labels() or list(self._runs())
 
     def throttle_limit(self) -> int:
         """Return how many diffusivities may run at a time."""
         return int(self.inputs.max_concurrent)
 
     def submit_child(self, label: str) -> orm.ProcessNode:
-        """Submit one diffusivity."""
+        """Submit one training, or one diffusivity."""
+        if label in self.training_labels():
+            return self.submit_training(label)
         name, temperature, replica = self._runs()[label]
-        potential = self.inputs.potentials[name]
+        potential = self.usable_potentials()[name]
         inputs: dict[str, Any] = {
             'structure': self.inputs.structure,
             'potential': potential,
-            'code': self.inputs.codes[engine_name(potential)],
+            'code': self.inputs.codes[code_key(potential.architecture, self.inputs.codes)],
             'temperature': orm.Float(temperature),
             'settings': self.inputs.settings,
             'seed': self.inputs.seed,
@@ -169,15 +201,18 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
         }
         if self.inputs.get('options', None):
             inputs['options'] = self.inputs.options
+        committee = (self.inputs.get('committees', None) or {}).get(name)
+        if committee:
+            inputs['committee'] = dict(committee)
         if engine_name(potential) == 'vasp':
             inputs |= {name: self.inputs[name] for name in ('potcars', 'kpoints') if self.inputs.get(name, None)}
         return self.submit(DiffusivityWorkChain, **inputs)
 
     def fit(self) -> None:
         """Fit the Arrhenius parameters of each potential to its resolved diffusivities."""
-        children, failed, unfitted, unconverged = self.children(), [], [], []
+        children, failed, unfitted, unconverged, uncertain = self.children(), [], [], [], []
         self.ctx.diffusivities, self.ctx.arrhenius = {}, {}
-        for potential in self.inputs.potentials:
+        for potential in self.usable_potentials():
             found: dict[str, DiffusivityData] = {}
             missing: dict[str, dict[str, Any]] = {}
             for label, (name, temperature, _) in self._runs().items():
@@ -187,8 +222,10 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
                 if 'diffusivity' in child.outputs:
                     found[label] = self.ctx.diffusivities[label] = child.outputs.diffusivity
                     self.out(f'diffusivities.{label}', child.outputs.diffusivity)
-                    if not child.is_finished_ok:
+                    if not stage_finished(child):
                         unconverged.append(label)
+                    elif not child.is_finished_ok:
+                        uncertain.append(label)
                 else:
                     reason = child.exit_message or f'process {child.process_state.value}'
                     missing[label] = {'temperature_K': temperature, 'reason': reason}
@@ -204,6 +241,7 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
             self.out(f'arrhenius.{potential}', arrhenius)
             self.report(f'{potential}: {arrhenius}')
         self.ctx.failed, self.ctx.unfitted, self.ctx.unconverged = failed, unfitted, unconverged
+        self.ctx.uncertain = uncertain
 
     def compare(self) -> None:
         """Compare the potentials with published values and with each other."""
@@ -223,15 +261,52 @@ class DiffusionWorkChain(DiffusionProtocols, ThrottledWorkChain):
                 compare_arrhenius(**self.ctx.arrhenius, metadata={'call_link_label': 'compare_arrhenius'}),
             )
 
+    def tabulate(self) -> None:
+        """Set the potentials of a study with a plan side by side."""
+        plan, left_out = plan_of(self.inputs), self.left_out()
+        if not plan:
+            return
+        runs = self._runs()
+        rows = [
+            {
+                'label': label,
+                'kind': plan[label]['kind'].value if label in plan else GIVEN,
+                'architecture': architecture_of(plan[label]) if label in plan else potential.architecture,
+                'failure': left_out.get(label),
+                'runs': [run for run, (name, _, _) in runs.items() if name == label],
+            }
+            for label, potential in {**self.usable_potentials(), **plan}.items()
+        ]
+        nodes: dict[str, Any] = {f'arrhenius_{label}': node for label, node in self.ctx.arrhenius.items()}
+        nodes |= {f'diffusivity_{label}': node for label, node in self.ctx.diffusivities.items()}
+        for kind in ('evaluation', 'gate'):
+            found = self.outputs.get(f'{kind}s', {})
+            nodes |= {f'{kind}_{label}': node for label, node in found.items()}
+        if 'comparison' in self.outputs:
+            nodes['comparison'] = self.outputs['comparison']
+        self.out(
+            'potential_comparison',
+            compare_potentials(
+                orm.Dict({'potentials': rows}), **nodes, metadata={'call_link_label': 'compare_potentials'}
+            ),
+        )
+
     def results(self) -> ExitCode | None:
         """Say how complete the study is."""
         failed, unfitted, unconverged = self.ctx.failed, self.ctx.unfitted, self.ctx.unconverged
+        left_out = [f'{label} ({reason})' for label, reason in self.left_out().items()]
+        if left_out and not self.usable_potentials():
+            return self.exit_codes.ERROR_NO_POTENTIAL.format(reasons='; '.join(left_out))
         if unfitted:
             return self.exit_codes.ERROR_NO_ARRHENIUS.format(potentials=', '.join(unfitted))
+        if left_out:
+            return self.exit_codes.WARNING_POTENTIALS_LEFT_OUT.format(potentials='; '.join(left_out))
         if failed:
             return self.exit_codes.WARNING_RUNS_MISSING.format(missing=', '.join(failed))
         if unconverged:
             return self.exit_codes.WARNING_NOT_CONVERGED.format(runs=', '.join(unconverged))
+        if self.ctx.uncertain:
+            return self.exit_codes.WARNING_UNCERTAIN.format(runs=', '.join(self.ctx.uncertain))
         return None
 
     @classmethod
@@ -319,6 +394,19 @@ def run_label(potential: str, temperature_K: float, replica: int) -> str:
 def _validate_positive(value: Any, _port: Any) -> str | None:
     number = getattr(value, 'value', value)
     return None if number is None or number >= 1 else f'{number} is given: give a whole number of at least 1.'
+
+
+def _committee_error(value: Mapping[str, Any], label: str, members: Any) -> str | None:
+    """Return what is wrong with the committee of a potential, or ``None``."""
+    potential = (value.get('potentials') or {}).get(label)
+    if potential is None:
+        return f'`committees.{label}` is given, but `potentials` has no {label!r}: give the label of a potential there.'
+    if not isinstance(members, Mapping) or not all(isinstance(one, PotentialData) for one in members.values()):
+        return f'`committees.{label}` must have potentials by label.'
+    parameters = stage_settings(value['settings'].get_dict(), 'nve', 300.0, 1, committee=True)
+    inputs = {**value, 'potential': potential, 'committee': members, 'parameters': orm.Dict(parameters)}
+    error = committee_error(inputs)
+    return None if error is None else f'`committees.{label}`: {error}'
 
 
 def _validate_seed(value: orm.Int | None, _port: Any) -> str | None:

@@ -6,24 +6,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import ExitCode, ToContext, if_, while_
 
 from aiida_hdiff.calculations.diffusion import diffusivity_from_trajectory
+from aiida_hdiff.calculations.md_committee import committee_error
 from aiida_hdiff.calculations.sites import hydrogen_sites
-from aiida_hdiff.calculations.stages import check_nve, stage_parameters
+from aiida_hdiff.calculations.stages import check_nve, stage_parameters, stage_settings
 from aiida_hdiff.calculations.structure_analysis import (
     check_structure,
     hydrogen_correlations,
     radial_distributions,
 )
 from aiida_hdiff.calculations.trajectories import mean_energy_state, mean_volume_state
+from aiida_hdiff.data.configurations import ConfigurationsData
 from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.data.trajectory import MDTrajectory
 from aiida_hdiff.workflows.convergence import VASP_INPUTS, ConvergenceLoop
-from aiida_hdiff.workflows.md_stage import MDStageWorkChain, define_vasp_inputs, engine_error, engine_name
+from aiida_hdiff.workflows.md_stage import (
+    MDStageWorkChain,
+    define_vasp_inputs,
+    engine_error,
+    engine_name,
+    stage_finished,
+)
 from aiida_hdiff.workflows.validation import code_error, options_error, settings_error, system_error, vasp_error
 
 
@@ -57,6 +66,10 @@ class DiffusivityWorkChain(ConvergenceLoop):
             help='Number of the replica: runs that differ in it share no random numbers.',
         )  # fmt: skip
         define_vasp_inputs(spec)
+        spec.input_namespace(
+            'committee', valid_type=PotentialData, dynamic=True, required=False,
+            help='Further potentials that watch over all stages, see `committee` of the settings.',
+        )  # fmt: skip
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs.validator = cls._validate
         spec.outline(
@@ -98,6 +111,10 @@ class DiffusivityWorkChain(ConvergenceLoop):
         )
         spec.output('check', valid_type=orm.Dict, help='Mean temperature and drift of the NVE run.')
         spec.output('final_state', valid_type=MDState, help='State at the end of the NVE run.')
+        spec.output_namespace(
+            'uncertain_frames', valid_type=ConfigurationsData, dynamic=True,
+            help='Configurations of which the committee is uncertain, by stage.',
+        )  # fmt: skip
         spec.exit_code(431, 'ERROR_NPT_FAILED', message='The NpT stage failed: {message}')
         spec.exit_code(432, 'ERROR_NVT_FAILED', message='The NVT stage failed: {message}')
         spec.exit_code(433, 'ERROR_NVE_FAILED', message='The NVE stage failed: {message}')
@@ -110,6 +127,7 @@ class DiffusivityWorkChain(ConvergenceLoop):
             502, 'ERROR_DRIFT', message='The energy drifts by {drift:.3g} meV/atom/ns at half the time step.'
         )
         spec.exit_code(503, 'NOT_CONVERGED', message='D is kept, but its error is above the target: {reason}')
+        spec.exit_code(730, 'WARNING_UNCERTAIN', message='Finished, but the committee was uncertain in {stages}.')
 
     @classmethod
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
@@ -119,6 +137,7 @@ class DiffusivityWorkChain(ConvergenceLoop):
             or code_error(code)
             or options_error(value.get('options') or {}, code)
             or trust_error(potential, value.get('options'))
+            or _committee_error(value)
             or system_error(value['structure'], {'potential': potential}, value['settings'].get_dict())
             or vasp_error(value, potential, value['settings'].get_dict(), value['temperature'].value)
         )
@@ -130,6 +149,7 @@ class DiffusivityWorkChain(ConvergenceLoop):
         self.ctx.attempt = 0
         self.ctx.reequilibrated = self.ctx.halved = self.ctx.accepted = False
         self.ctx.extensions, self.ctx.replicas, self.ctx.stopped = {}, [], ''
+        self.ctx.uncertain = []
 
     def run_npt(self) -> ToContext:
         """Equilibrate the volume."""
@@ -144,8 +164,8 @@ class DiffusivityWorkChain(ConvergenceLoop):
 
     def inspect_npt(self) -> ExitCode | None:
         """Scale the last state to the mean volume."""
-        stage = self.ctx.stage
-        if not stage.is_finished_ok:
+        stage = self._ended_stage()
+        if not stage_finished(stage):
             return self.exit_codes.ERROR_NPT_FAILED.format(message=stage.exit_message)
         self.ctx.state = mean_volume_state(
             stage.outputs.trajectory,
@@ -165,8 +185,8 @@ class DiffusivityWorkChain(ConvergenceLoop):
 
     def inspect_nvt(self) -> ExitCode | None:
         """Choose the frame nearest the mean energy."""
-        stage = self.ctx.stage
-        if not stage.is_finished_ok:
+        stage = self._ended_stage()
+        if not stage_finished(stage):
             return self.exit_codes.ERROR_NVT_FAILED.format(message=stage.exit_message)
         # VASP stores no velocities with its frames: they are drawn with the seed of the stage.
         drawn = {'parameters': stage.inputs.parameters} if engine_name(self.inputs.potential) == 'vasp' else {}
@@ -181,8 +201,8 @@ class DiffusivityWorkChain(ConvergenceLoop):
 
     def inspect_nve(self) -> ExitCode | None:
         """Accept the run, or choose the remedy; each is tried once."""
-        stage = self.ctx.stage
-        if not stage.is_finished_ok:
+        stage = self._ended_stage()
+        if not stage_finished(stage):
             return self.exit_codes.ERROR_NVE_FAILED.format(message=stage.exit_message)
         self.ctx.trajectory, self.ctx.attempt = stage.outputs.trajectory, self.ctx.attempt + 1
         self.ctx.check = check = self._check({})
@@ -237,12 +257,22 @@ class DiffusivityWorkChain(ConvergenceLoop):
         self.report(str(self.ctx.diffusivity))
         target, error = self.ctx.settings['convergence']['relative_error'], self.ctx.diffusivity.relative_error
         if target is None or (error is not None and error <= target):
-            return None
+            stages = ', '.join(self.ctx.uncertain)
+            return self.exit_codes.WARNING_UNCERTAIN.format(stages=stages) if stages else None
         found = 'D is not resolved' if error is None else f'the relative error is {error:.3f}'
         reason = self.ctx.stopped or 'raise `convergence.max_production_ps`.'
         return self.exit_codes.NOT_CONVERGED.format(
             reason=f'{found} after {self.ctx.production_ps:g} ps, the target {target:g}; {reason}'
         )
+
+    def _ended_stage(self) -> orm.ProcessNode:
+        """Return the stage that has ended, after keeping the frames of which the committee was uncertain."""
+        stage = self.ctx.stage
+        if 'uncertain_frames' in stage.outputs:
+            label = stage.base.links.get_incoming(link_type=LinkType.CALL_WORK).one().link_label
+            self.ctx.uncertain = [*self.ctx.uncertain, label]
+            self.out(f'uncertain_frames.{label}', stage.outputs.uncertain_frames)
+        return stage
 
     def _check(self, extensions: Mapping[str, MDTrajectory]) -> orm.Dict:
         return check_nve(
@@ -272,6 +302,8 @@ class DiffusivityWorkChain(ConvergenceLoop):
         run: dict[str, Any] = {'replica': self.inputs.replica.value, 'attempt': attempt}
         if time_ps is not None:
             run['time_ps'] = time_ps
+        if self.inputs.get('committee', None):
+            run['committee'] = True
         if self.ctx.halved:
             run['timestep_fs'] = self.ctx.timestep_fs
         parameters = stage_parameters(
@@ -296,7 +328,8 @@ class DiffusivityWorkChain(ConvergenceLoop):
             inputs['state'] = state
         if time_ps is not None:
             inputs['checkpoint'] = self.ctx.final_state
-        inputs |= {name: self.inputs[name] for name in ('options', *VASP_INPUTS) if self.inputs.get(name, None)}
+        names = ('options', 'committee', *VASP_INPUTS)
+        inputs |= {name: self.inputs[name] for name in names if self.inputs.get(name, None)}
         return self.submit(MDStageWorkChain, **inputs)
 
     @classmethod
@@ -329,6 +362,13 @@ class DiffusivityWorkChain(ConvergenceLoop):
         if potcars:
             builder.potcars = dict(potcars)
         return builder
+
+
+def _committee_error(value: Mapping[str, Any]) -> str | None:
+    if not value.get('committee'):
+        return None
+    parameters = stage_settings(value['settings'].get_dict(), 'nve', value['temperature'].value, 1, committee=True)
+    return committee_error({**value, 'parameters': orm.Dict(parameters)})
 
 
 def _validate_temperature(value: orm.Float | None, _port: Any) -> str | None:

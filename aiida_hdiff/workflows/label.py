@@ -44,8 +44,9 @@ class LabelWorkChain(ThrottledWorkChain):
             help='Calculator of `hdiff-engine`, see `aiida_hdiff.engine.label_settings.LabelSettings`.',
         )  # fmt: skip
         spec.input(
-            'potential', valid_type=PotentialData, required=False, help='Model of the calculators `chgnet` and `mace`.'
-        )
+            'potential', valid_type=PotentialData, required=False,
+            help='Model of the calculators `chgnet`, `eam`, `lammps` and `mace`.',
+        )  # fmt: skip
         spec.input_namespace('vasp', required=False, populate_defaults=False, help='Settings of VASP.')
         spec.input(
             'vasp.parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, required=False,

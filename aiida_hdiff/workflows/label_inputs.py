@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aiida_hdiff.calculations.label import potential_error
+from aiida_hdiff.calculations.label import model_digest, potential_error
 from aiida_hdiff.calculations.label_batches import configurations
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import calculator_error, trust_error
@@ -51,7 +51,7 @@ def label_reference_of(value: Mapping[str, Any]) -> str:
         return settings_hash(vasp['parameters'].get_dict(), vasp['potcars'], vasp['kpoints'])
     potential = value.get('potential')
     settings = LabelSettings.from_dict(value['settings'].get_dict())
-    return settings.reference(None if potential is None else potential.sha256)
+    return settings.reference(model_digest(potential))
 
 
 def _engine_error(value: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from aiida.common import AttributeDict
 from aiida.engine import BaseRestartWorkChain, CalcJob, ProcessHandlerReport, process_handler, while_
 from aiida.plugins import CalculationFactory
 
+from aiida_hdiff.calculations.md_committee import define_committee
 from aiida_hdiff.calculations.md_job import validate_md_inputs
 from aiida_hdiff.calculations.trajectories import concatenate_trajectories
 from aiida_hdiff.common.calcjob import require_package
@@ -22,6 +23,10 @@ from aiida_hdiff.engine.parameters import parameters_error
 CODE_PLUGINS = {
     'hdiff.lammps_md': 'lammps',
     'hdiff.md': 'engine',
+    'hdiff.chgnet_train': 'engine',
+    'hdiff.evaluate': 'engine',
+    'hdiff.label': 'engine',
+    'hdiff.mace_train': 'engine',
     'hdiff.vasp_md': 'vasp',
     'hdiff.vasp_mlff': 'vasp',
     'vasp.vasp': 'vasp',
@@ -29,6 +34,8 @@ CODE_PLUGINS = {
 """Engine of a code, by its default plugin; the first plugin of an engine is the job that a stage runs."""
 
 _SEGMENT_LIMIT = 200
+UNCERTAIN = (530, 730)
+"""Exit statuses of a job that its committee stopped, and of one that it did not."""
 
 
 class MDStageWorkChain(HdiffRestartWorkChain):
@@ -54,6 +61,7 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             help='Final state of a shorter run of this stage: only the further steps are run and stored.',
         )  # fmt: skip
         define_vasp_inputs(spec)
+        define_committee(spec)
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.inputs['max_iterations'].default = lambda: orm.Int(_SEGMENT_LIMIT)
         spec.inputs['clean_workdir'].default = lambda: orm.Bool(True)
@@ -101,6 +109,8 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         self.ctx.last_step = self.inputs.checkpoint.step if 'checkpoint' in self.inputs else 0
         names = ('code', 'structure', 'potential', 'parameters', 'state', 'checkpoint')
         self.ctx.inputs = AttributeDict({name: self.inputs[name] for name in names if name in self.inputs})
+        if self.inputs.get('committee', None):
+            self.ctx.inputs.committee = dict(self.inputs.committee)
         if engine_name(self.inputs.potential) == 'vasp':
             self.ctx.inputs |= {name: self.inputs[name] for name in ('potcars', 'kpoints') if name in self.inputs}
         self.ctx.inputs.metadata = AttributeDict({'options': dict(self.inputs.get('options', None) or {})})
@@ -142,6 +152,16 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             self.out('failed_frame', node.outputs.failed_frame)
         return ProcessHandlerReport(True, codes[node.exit_status].format(message=node.exit_message))
 
+    @process_handler(priority=450, exit_codes=None)
+    def handle_uncertain(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Pass the outputs on, with the exit code, if the committee is uncertain (530, 730)."""
+        codes = {code.status: code for code in self.exit_codes.values() if code.status in UNCERTAIN}
+        if node.exit_status not in codes:
+            return None
+        self.ctx.is_finished = True
+        self.results()
+        return ProcessHandlerReport(True, codes[node.exit_status]._replace(message=node.exit_message))
+
     def results(self) -> Any:
         """Attach the outputs of the last job, with the frames of all segments."""
         node = self.ctx.children[self.ctx.iteration - 1]
@@ -155,24 +175,36 @@ class MDStageWorkChain(HdiffRestartWorkChain):
             trajectory = concatenate_trajectories(
                 **names, metadata={'call_link_label': 'concatenate', 'label': 'concatenate'}
             )
-        else:
+        elif segments:
             (trajectory,) = segments
-        self.out('trajectory', trajectory)
-        self.out('final_state', node.outputs.final_state)
-        self.out('results', node.outputs.results)
+        if segments:
+            self.out('trajectory', trajectory)
+        for name in ('final_state', 'results', 'deviations', 'uncertain_frames'):
+            if name in node.outputs:
+                self.out(name, node.outputs[name])
         return None
 
     def on_terminated(self) -> None:
         """Remove the work directories after a success; keep them for inspection after a failure."""
-        if self.node.is_finished_ok:
+        if stage_finished(self.node):
             super().on_terminated()
         else:
             super(BaseRestartWorkChain, self).on_terminated()
 
 
+def stage_finished(node: orm.ProcessNode) -> bool:
+    """Return whether a stage has done all its steps, be its committee certain of them or not."""
+    return node.is_finished_ok or node.exit_status == max(UNCERTAIN)
+
+
 def engine_name(potential: PotentialData) -> str:
     """Return the engine that runs a potential: ``lammps``, ``vasp`` or ``engine``, which is `hdiff-engine`."""
-    return {'lammps': 'lammps', 'vasp-mlff': 'vasp'}.get(potential.architecture, 'engine')
+    return engine_of(potential.architecture)
+
+
+def engine_of(architecture: str) -> str:
+    """Return the engine that runs potentials of an architecture."""
+    return {'lammps': 'lammps', 'vasp-mlff': 'vasp'}.get(architecture, 'engine')
 
 
 def job_plugin(engine: str) -> str:

@@ -30,6 +30,7 @@ from aiida_hdiff.workflows.training import (
 )
 from aiida_hdiff.workflows.training_validation import (
     dataset_error,
+    nothing_to_train_error,
     stage_incar_error,
     training_settings_error,
     validate_code,
@@ -52,13 +53,14 @@ class OnTheFlyWorkChain(OnTheFlyProtocols, WorkChain):
         spec.input_namespace('potcars', valid_type=orm.Data, dynamic=True, help='PotcarData by kind.')
         spec.input(
             'settings', valid_type=orm.Dict, serializer=orm.to_aiida_type,
-            validator=lambda value, _: training_settings_error(value.get_dict()),
+            validator=lambda value, _: training_settings_error(value.get_dict(), from_dataset=True),
             help='INCAR, stages and limits, as a protocol gives them.',
         )  # fmt: skip
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of all random numbers.')
         spec.input(
             'dataset', valid_type=LabelledDataset, required=False,
-            help='Labelled frames of an earlier training with the same settings, from which to go on.',
+            help='Labelled frames of an earlier training with the same settings, from which to go on. Without a ramp '
+            'and plateaus a force field is fitted to them, and nothing is run.',
         )  # fmt: skip
         spec.input('options', valid_type=dict, required=False, non_db=True, help='`metadata.options` of the jobs.')
         spec.input(
@@ -89,7 +91,8 @@ class OnTheFlyWorkChain(OnTheFlyProtocols, WorkChain):
             return str(error)
         potcars = value.get('potcars', {})
         error = (
-            species_error(structure)
+            (nothing_to_train_error(settings) if value.get('dataset') is None else None)
+            or species_error(structure)
             or potcars_error(structure, potcars, 'potcars')
             or stage_incar_error(settings, species_of(structure))
         )

@@ -16,6 +16,8 @@ from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K, FS_PER_PS
 from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.workflows.diffusion import run_label
+from aiida_hdiff.workflows.train_stages import architecture_of
+from aiida_hdiff.workflows.training_phase import plan_of
 
 NODES_PER_RUN = 53
 NODES_PER_STUDY = 15
@@ -71,7 +73,8 @@ def study_plan(builder: Any) -> dict[str, Any]:
     The node count is of the regular course, without retries or continued jobs.
     """
     settings = builder.settings.get_dict()
-    runs = len(builder.potentials) * len(builder.temperatures.get_list()) * builder.replicas.value
+    potentials = _potentials(builder)
+    runs = len(potentials) * len(builder.temperatures.get_list()) * builder.replicas.value
     steps = {stage: stage_settings(settings, stage, 300.0, 1)['steps'] for stage in STAGES}
     frames = sum(
         stage_settings(settings, stage, 300.0, 1)['steps']
@@ -80,9 +83,10 @@ def study_plan(builder: Any) -> dict[str, Any]:
     )
     n_atoms = len(builder.structure.sites)
     return {
+        'trainings': len(_plan(builder)),
         'runs': runs,
         'jobs': len(STAGES) * runs,
-        'nodes': runs * NODES_PER_RUN + NODES_PER_STUDY + len(builder.potentials),
+        'nodes': runs * NODES_PER_RUN + NODES_PER_STUDY + len(potentials),
         'steps_per_run': sum(steps.values()),
         'simulated_ps': runs * sum(settings[stage]['time_ps'] for stage in STAGES),
         'atom_steps': runs * sum(steps.values()) * n_atoms,
@@ -95,9 +99,10 @@ def plan_seconds(builder: Any) -> float:
 
     Speeds are those of earlier jobs with the same potential where there are any, else rough ones by architecture.
     """
-    plan, n_atoms = study_plan(builder), len(builder.structure.sites)
-    steps = plan['runs'] / len(builder.potentials) * plan['steps_per_run']
-    busy = sum(steps / speed(node, n_atoms)[0] for node in builder.potentials.values())
+    plan = study_plan(builder)
+    speeds = study_speeds(builder)
+    steps = plan['runs'] / len(speeds) * plan['steps_per_run']
+    busy = sum(steps / steps_per_s for steps_per_s, _ in speeds.values())
     return float((busy + OVERHEAD_S * plan['jobs']) / min(builder.max_concurrent, plan['runs']))
 
 
@@ -121,7 +126,35 @@ def speed(potential: PotentialData, n_atoms: int) -> tuple[float, bool]:
     measured = [steps_per_s * atoms / n_atoms for steps_per_s, atoms in query.all()]
     if measured:
         return statistics.median(measured), True
-    return 1.0 / (SECONDS_PER_ATOM_STEP[potential.architecture] * n_atoms), False
+    return _rough_speed(potential.architecture, n_atoms), False
+
+
+def _rough_speed(architecture: str, n_atoms: int) -> float:
+    return 1.0 / (SECONDS_PER_ATOM_STEP[architecture] * n_atoms)
+
+
+def study_speeds(builder: Any) -> dict[str, tuple[float, bool]]:
+    """Return the speeds of all potentials of a study by label, see :func:`speed`.
+
+    A potential that is yet to be trained is taken to be as fast as what it starts from, or as its architecture.
+    """
+    n_atoms = len(builder.structure.sites)
+    return {
+        label: speed(found, n_atoms) if isinstance(found, PotentialData) else (_rough_speed(found, n_atoms), False)
+        for label, found in _potentials(builder).items()
+    }
+
+
+def _potentials(builder: Any) -> dict[str, PotentialData | str]:
+    """Return the potentials of a study by label, of those that are yet to be trained the foundation or architecture."""
+    found: dict[str, PotentialData | str] = dict(getattr(builder, 'potentials', None) or {})
+    for label, entry in _plan(builder).items():
+        found[label] = entry.get('potential') or entry.get('foundation') or architecture_of(entry)
+    return found
+
+
+def _plan(builder: Any) -> dict[str, Any]:
+    return plan_of({'training': getattr(builder, 'training', None) or {}})
 
 
 def run_plans(builder: Any, guess: Callable[[str, float], float], relative_error: float) -> list[RunPlan]:
@@ -148,8 +181,7 @@ def run_plans(builder: Any, guess: Callable[[str, float], float], relative_error
     production_ps = settings['nve']['time_ps'] * replicas
     before_ps = replicas * (settings['npt']['time_ps'] + settings['nvt']['time_ps'])
     plans = []
-    for label, potential in builder.potentials.items():
-        steps_per_s, _ = speed(potential, len(symbols))
+    for label, (steps_per_s, _) in study_speeds(builder).items():
         for temperature in builder.temperatures.get_list():
             value = guess(label, float(temperature))
             required = required_production_ps(value, n_hydrogen, relative_error, window_ps, jump_A)

@@ -40,16 +40,20 @@ class RunProgress:
 
 
 def study_progress(node: orm.WorkChainNode) -> list[RunProgress]:
-    """Return the progress of every run of a DiffusionWorkChain."""
+    """Return the progress of every training and every run of a DiffusionWorkChain."""
     from aiida_hdiff.workflows.diffusion import run_label
+    from aiida_hdiff.workflows.train_progress import study_trainings
 
+    trainings = study_trainings(node)
+    labels = list(node.inputs.potentials) if 'potentials' in node.inputs else []
+    labels += [label for label, row in trainings.items() if row.state != 'failed']
     settings = node.inputs.settings.get_dict()
     totals = {stage: stage_settings(settings, stage, 300.0, 1)['steps'] for stage in STAGES}
     children = called_processes(node)
-    rows = []
+    rows = list(trainings.values())
     for temperature in node.inputs.temperatures.get_list():
         for replica in range(node.inputs.replicas.value):
-            for potential in node.inputs.potentials:
+            for potential in labels:
                 label = run_label(potential, temperature, replica)
                 rows.append(_run_progress(label, children.get(label), totals))
     return rows

@@ -18,3 +18,9 @@ class DiffusionProtocols(ProtocolMixin):
 def settings_template() -> dict[str, Any]:
     """Return the default protocol: every key that the settings have."""
     return DiffusionProtocols.get_protocol_settings()
+
+
+class TrainProtocols(ProtocolMixin):
+    """Protocols of the training of potentials: the limits of their gate."""
+
+    _protocol_file = 'train.yaml'

@@ -14,9 +14,11 @@ from aiida import orm
 from aiida_hdiff.calculations.structures import create_host, create_supercell, insert_hydrogen
 from aiida_hdiff.data.model_trust import trusted_options
 from aiida_hdiff.literature import LiteratureValue
+from aiida_hdiff.workflows.codes import ENGINE, OWN_ENGINES, code_key
 from aiida_hdiff.workflows.diffusion import DiffusionWorkChain, published_values
-from aiida_hdiff.workflows.md_stage import engine_name
 from aiida_hdiff.workflows.potentials import load_node, potential_from_spec
+from aiida_hdiff.workflows.train_stages import architecture_of
+from aiida_hdiff.workflows.train_study import codes_of_plan, is_planned, potentials_of_plan, training_from_study
 
 DEFAULT_CODES = {'lammps': 'lmp@localhost', 'engine': 'hdiff-engine@localhost', 'vasp': 'vasp@localhost'}
 _HOW_TO_SET_UP = {
@@ -105,6 +107,8 @@ def study_builder(study: Mapping[str, Any], folder: Path, *, trust: bool = False
         raise ValueError(error)
     potentials = {}
     for label, spec in study['potentials'].items():
+        if is_planned(spec):
+            continue
         try:
             potentials[label] = potential_from_spec(spec, folder)
         except ValueError as problem:
@@ -115,20 +119,26 @@ def study_builder(study: Mapping[str, Any], folder: Path, *, trust: bool = False
     error = system_error(structure, potentials, settings)
     if error:
         raise ValueError(error)
+    training = training_from_study(study, folder, structure)
+    models = [*potentials.values(), *potentials_of_plan(training)]
+    architectures = {node.architecture for node in potentials.values()}
+    architectures |= {architecture_of(entry) for entry in training.get('plan', {}).values()}
     builder = DiffusionWorkChain.get_builder_from_protocol(
         structure,
         potentials,
-        _codes(study, potentials),
+        _codes(study, potentials, training),
         study['temperatures_K'],
         protocol=study.get('protocol'),
         overrides=study.get('settings'),
         seed=study.get('seed', 1),
         replicas=study.get('replicas', 1),
         max_concurrent=study.get('max_concurrent', 2),
-        options={**study.get('options', {}), **trusted_options(potentials.values(), trust=trust)},
+        options={**study.get('options', {}), **trusted_options(models, trust=trust)},
         literature=_literature(study, folder, structure),
-        potcars=_potcars(study, potentials, structure),
+        potcars=_potcars(study, structure) if 'vasp-mlff' in architectures else None,
     )
+    if training:
+        builder.training = training
     builder.metadata.label = study.get('title', structure.get_formula())
     builder.metadata.description = f'protocol: {study.get("protocol") or DiffusionWorkChain.get_default_protocol()}'
     return builder
@@ -144,12 +154,8 @@ def _literature(study: Mapping[str, Any], folder: Path, structure: orm.Structure
     return published_values(structure, path)
 
 
-def _potcars(
-    study: Mapping[str, Any], potentials: Mapping[str, Any], structure: orm.StructureData
-) -> dict[str, orm.Data]:
+def _potcars(study: Mapping[str, Any], structure: orm.StructureData) -> dict[str, orm.Data]:
     """Return the POTCARs by kind that force fields of VASP need, from the family that the study names."""
-    if all(engine_name(node) != 'vasp' for node in potentials.values()):
-        return {}
     if 'potcars' not in study:
         raise ValueError('`potcars` is missing: a force field of VASP needs a `family` of uploaded POTCARs.')
     from aiida_hdiff.workflows.potcars import potcars_from_family
@@ -157,17 +163,19 @@ def _potcars(
     return potcars_from_family(structure, study['potcars']['family'], study['potcars'].get('mapping'))
 
 
-def _codes(study: Mapping[str, Any], potentials: Mapping[str, Any]) -> dict[str, orm.AbstractCode]:
+def _codes(
+    study: Mapping[str, Any], potentials: Mapping[str, Any], training: Mapping[str, Any]
+) -> dict[str, orm.AbstractCode]:
     from aiida.common.exceptions import NotExistent
 
-    names = {engine_name(node) for node in potentials.values()}
+    named = study.get('codes', {})
+    names = {code_key(node.architecture, named) for node in potentials.values()} | codes_of_plan(training, named)
     codes: dict[str, orm.AbstractCode] = {}
     for name in sorted(names):
-        label = study.get('codes', {}).get(name, DEFAULT_CODES[name])
+        label = named[name] if name in named else DEFAULT_CODES[name]
         try:
             codes[name] = orm.load_code(label)
         except NotExistent as error:
-            raise ValueError(
-                f'code {label!r} is not set up: {_HOW_TO_SET_UP[name]}, or name another in `codes.{name}`.'
-            ) from error
+            how = _HOW_TO_SET_UP[ENGINE if name in OWN_ENGINES else name]
+            raise ValueError(f'code {label!r} is not set up: {how}, or name another in `codes.{name}`.') from error
     return codes

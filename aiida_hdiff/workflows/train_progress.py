@@ -9,6 +9,10 @@ from aiida import orm
 
 from aiida_hdiff.calculations.engine_job import PROGRESS_FILE
 from aiida_hdiff.workflows.progress import RunProgress, called_processes, remote_text
+from aiida_hdiff.workflows.training_phase import plan_of, training_label
+
+EPOCH_TRAININGS = ('aiida.workflows:hdiff.mace_train', 'aiida.workflows:hdiff.chgnet_train')
+"""Trainings whose jobs tell their epoch."""
 
 
 def epoch_progress(node: orm.WorkChainNode) -> list[RunProgress]:
@@ -35,6 +39,43 @@ def epoch_progress(node: orm.WorkChainNode) -> list[RunProgress]:
     found = _job_progress(jobs[-1])
     done, total = int(found.get('step', 0)), max(1, int(found.get('steps', 1)))
     return [RunProgress(label, 'running', f'job {len(jobs)} {epoch_text(found)}', done, total)]
+
+
+def study_trainings(node: orm.WorkChainNode) -> dict[str, RunProgress]:
+    """Return the progress of the trainings of a study by label of the potential; empty if it has no plan."""
+    plan = plan_of({'training': node.inputs.training} if 'training' in node.inputs else {})
+    children, names = called_processes(node), {label: training_label(label) for label in plan}
+    runs = [label for label, child in children.items() if isinstance(child, orm.WorkChainNode)]
+    over = node.is_terminated or not set(runs) <= set(names.values())
+    return {
+        label: judged_progress(children[name])
+        if name in children
+        else RunProgress(name, 'failed' if over else 'waiting', 'not trained' if over else '', 0, 1)
+        for label, name in names.items()
+    }
+
+
+def judged_progress(node: orm.WorkChainNode) -> RunProgress:
+    """Return the progress of a TrainWorkChain: its epochs while it trains, else what it does, or what came out."""
+    children, label = called_processes(node), training_label(node.label or 'training')
+    if node.is_terminated:
+        state = 'finished' if node.is_finished_ok else 'failed'
+        text = node.exit_message or ('passed its gate' if node.is_finished_ok else node.process_state.value)
+        return RunProgress(label, state, text, 1, 1)
+    last = max(children.values(), key=lambda child: int(child.pk or 0), default=None)
+    training = children.get('training')
+    if last is None or training is None or not isinstance(training, orm.WorkChainNode):
+        return RunProgress(label, 'running', 'starting' if last is None else _words(children, last), 0, 1)
+    if training.is_terminated:
+        return RunProgress(label, 'running', _words(children, last), 1, 1)
+    if training.process_type not in EPOCH_TRAININGS:
+        return RunProgress(label, 'running', training.process_label or 'training', 0, 1)
+    (row,) = epoch_progress(training)
+    return RunProgress(label, 'running', row.stage, row.steps_done, row.steps_total)
+
+
+def _words(children: dict[str, Any], last: orm.ProcessNode) -> str:
+    return next(label for label, child in children.items() if child.pk == last.pk).replace('_', ' ')
 
 
 def epoch_text(progress: dict[str, Any]) -> str:

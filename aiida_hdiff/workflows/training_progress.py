@@ -13,14 +13,14 @@ from aiida_hdiff.workflows.progress import (
     remote_text,
     study_progress,
 )
-from aiida_hdiff.workflows.train_progress import epoch_progress
+from aiida_hdiff.workflows.train_progress import EPOCH_TRAININGS, epoch_progress, judged_progress
 from aiida_hdiff.workflows.training import stage_groups, stage_settings
 
 DIFFUSION = 'aiida.workflows:hdiff.diffusion'
 TRAINING = 'aiida.workflows:hdiff.on_the_fly'
 TRAINED_DIFFUSION = 'aiida.workflows:hdiff.trained_diffusion'
-EPOCH_TRAININGS = ('aiida.workflows:hdiff.mace_train', 'aiida.workflows:hdiff.chgnet_train')
-FOLLOWED = (DIFFUSION, TRAINING, TRAINED_DIFFUSION, *EPOCH_TRAININGS)
+JUDGED_TRAINING = 'aiida.workflows:hdiff.train'
+FOLLOWED = (DIFFUSION, TRAINING, TRAINED_DIFFUSION, JUDGED_TRAINING, *EPOCH_TRAININGS)
 """Processes whose progress can be shown."""
 
 
@@ -30,6 +30,8 @@ def process_progress(node: orm.WorkChainNode) -> list[RunProgress]:
         return training_progress(node)
     if node.process_type in EPOCH_TRAININGS:
         return epoch_progress(node)
+    if node.process_type == JUDGED_TRAINING:
+        return [judged_progress(node)]
     if node.process_type != TRAINED_DIFFUSION:
         return study_progress(node)
     children = called_processes(node)

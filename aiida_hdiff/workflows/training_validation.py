@@ -76,8 +76,11 @@ def training_template() -> dict[str, Any]:
     return OnTheFlyProtocols.get_protocol_settings()
 
 
-def training_settings_error(settings: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the settings of a training by themselves, or ``None``."""
+def training_settings_error(settings: Mapping[str, Any], *, from_dataset: bool = False) -> str | None:
+    """Return what is wrong with the settings of a training by themselves, or ``None``.
+
+    With ``from_dataset`` there may be nothing to run: the force field is then only fitted to the frames.
+    """
     template = training_template()
     closed = {key: value for key, value in settings.items() if key not in OPEN_SETTINGS}
     return (
@@ -86,7 +89,15 @@ def training_settings_error(settings: Mapping[str, Any]) -> str | None:
         or _tags_error(settings)
         or _values_error(settings, template, '')
         or _ranges_error(settings)
+        or (None if from_dataset else nothing_to_train_error(settings))
     )
+
+
+def nothing_to_train_error(settings: Mapping[str, Any]) -> str | None:
+    """Return that a training has neither a ramp nor plateaus, or ``None``."""
+    if settings['plateaus']['temperatures_K'] or settings['ramp']['time_ps'] > 0:
+        return None
+    return '`settings.ramp.time_ps` is 0 and there are no plateaus: give something to train on.'
 
 
 def _missing_error(settings: Mapping[str, Any], template: Mapping[str, Any]) -> str | None:
@@ -168,8 +179,6 @@ def _ranges_error(settings: Mapping[str, Any]) -> str | None:
             )
     if len(set(map(plateau_name, temperatures))) < len(temperatures):
         return f'`settings.plateaus.temperatures_K` is {temperatures!r}: give each temperature once.'
-    if not temperatures and ramp['time_ps'] == 0:
-        return '`settings.ramp.time_ps` is 0 and there are no plateaus: give something to train on.'
     if settings['timestep_fs'] > MAX_TIMESTEP_FS:
         return f'`settings.timestep_fs` is {settings["timestep_fs"]!r}: hydrogen needs at most {MAX_TIMESTEP_FS:g} fs.'
     if settings['chunk_steps'] > MAX_CHUNK_STEPS:

@@ -56,7 +56,7 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
                 f'the run ({settings[stage]["time_ps"]} ps): reduce it.'
             )
     for stage in STAGES:
-        error = parameters_error(stage_settings(dict(settings), stage, 300.0, 1))
+        error = parameters_error(stage_settings(dict(settings), stage, 300.0, 1, committee=True))
         if error:
             return f'`settings.{stage}`: {error}'
     for stage in ('npt', 'nvt'):
@@ -162,7 +162,6 @@ def system_error(
     if error:
         return error
     symbols = structure.get_ase().get_chemical_symbols()
-    radius = in_sphere_radius_A(structure.cell)
     for label, potential in potentials.items():
         missing = potential.missing_elements(symbols)
         if missing:
@@ -170,14 +169,24 @@ def system_error(
                 f'potential {label!r} lacks {", ".join(missing)} of the structure (it covers '
                 f'{", ".join(potential.elements[:12])}): give a potential of all elements.'
             )
-        reach = potential.interaction_range_A(symbols)
-        if reach is not None and reach > radius and not settings['allow_small_cell']:
-            return (
-                f'the cell of `structure` (smallest height {2 * radius:.2f} Å) is smaller than twice the cutoff of '
-                f'potential {label!r} ({reach:.2f} Å): take a larger supercell, or accept that atoms interact with two '
-                'images of a neighbour by `allow_small_cell: true` in the settings.'
-            )
+        error = cell_error(structure, label, potential.interaction_range_A(symbols), settings)
+        if error:
+            return error
     return None
+
+
+def cell_error(
+    structure: orm.StructureData, label: str, reach_A: float | None, settings: Mapping[str, Any]
+) -> str | None:
+    """Return that the cell is too small for the cutoff (Å) of a potential, unless that is allowed, or ``None``."""
+    radius = in_sphere_radius_A(structure.cell)
+    if reach_A is None or reach_A <= radius or settings['allow_small_cell']:
+        return None
+    return (
+        f'the cell of `structure` (smallest height {2 * radius:.2f} Å) is smaller than twice the cutoff of potential '
+        f'{label!r} ({reach_A:.2f} Å): take a larger supercell, or accept that atoms interact with two images of a '
+        'neighbour by `allow_small_cell: true` in the settings.'
+    )
 
 
 def vasp_error(

@@ -26,6 +26,8 @@ def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
 def _schema_type(schema: Mapping[str, Any]) -> str:
     if '$ref' in schema:
         return f'see `{schema["$ref"].rsplit("/", 1)[-1]}` below'
+    if 'oneOf' in schema:
+        return ' or '.join(map(_schema_type, schema['oneOf']))
     if 'const' in schema:
         return f'`{schema["const"]}`'
     if 'enum' in schema:
@@ -57,7 +59,11 @@ def study_file() -> list[str]:
     """Return the keys of a study file."""
     from aiida_hdiff.workflows.study import study_schema
 
-    return _table(('Key', 'Type', 'Required', 'Meaning'), _schema_rows(study_schema()))
+    schema = study_schema()
+    lines = _table(('Key', 'Type', 'Required', 'Meaning'), _schema_rows(schema))
+    for name, inner in schema['definitions'].items():
+        lines += [f'**`{name}`**', '', *_table(('Key', 'Type', 'Required', 'Meaning'), _schema_rows(inner))]
+    return lines
 
 
 def results_file() -> list[str]:
@@ -116,6 +122,13 @@ def protocol_settings() -> list[str]:
     return _settings(DiffusionProtocols)
 
 
+def gate_settings() -> list[str]:
+    """Return the limits of the gate of trained potentials in every protocol."""
+    from aiida_hdiff.workflows.settings import TrainProtocols
+
+    return _settings(TrainProtocols)
+
+
 def training_file() -> list[str]:
     """Return the keys of a training file."""
     from aiida_hdiff.workflows.training_study import training_schema
@@ -164,7 +177,9 @@ def exit_codes() -> list[str]:
         (WorkflowFactory, 'hdiff.on_the_fly'),
         (WorkflowFactory, 'hdiff.vasp_mlff_base'),
         (WorkflowFactory, 'hdiff.trained_diffusion'),
+        (WorkflowFactory, 'hdiff.train'),
         (WorkflowFactory, 'hdiff.label'),
+        (WorkflowFactory, 'hdiff.committee'),
         (CalculationFactory, 'hdiff.lammps_md'),
         (CalculationFactory, 'hdiff.md'),
         (CalculationFactory, 'hdiff.label'),
@@ -210,6 +225,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     'results-file': results_file,
     'protocol-descriptions': protocol_descriptions,
     'protocol-settings': protocol_settings,
+    'gate-settings': gate_settings,
     'training-file': training_file,
     'training-descriptions': training_descriptions,
     'training-settings': training_settings,

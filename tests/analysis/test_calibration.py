@@ -46,7 +46,7 @@ MAX_SCATTER = {
     'brownian': 0.023,
     'fast': 0.025,
     'slow': 0.069,
-    'back-jumps': 0.037,
+    'back-jumps': 0.0345,
     'trapping': 0.065,
     'shared': 0.160,
 }

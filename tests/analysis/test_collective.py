@@ -2,28 +2,53 @@ import numpy as np
 import pytest
 
 from aiida_hdiff.analysis import collective_diffusion, diffusion_coefficient, haven_ratio
+from aiida_hdiff.analysis.blocking import block_means
+from aiida_hdiff.analysis.einstein import LagWindow, einstein_series
 from tests.analysis.models import brownian
 
 WINDOW = {'window_ps': (0.2, 1.0), 'jump_length_A': 0.5}
 
 
-def test_independent_walkers_have_a_haven_ratio_of_one(rng):
-    """Over many runs the deviations from one, in units of the claimed error, are a standard normal sample."""
-    deviations, tracer_errors, collective_errors = [], [], []
-    for _ in range(60):
-        positions = brownian(rng, 3000, 8, timestep=0.02, diffusion=1.0)
-        tracer = diffusion_coefficient(positions, 20.0, **WINDOW)
-        collective = collective_diffusion(positions, 20.0, **WINDOW).diffusion
-        if collective.status != 'resolved':
-            continue
-        ratio, error = haven_ratio(tracer.value, tracer.std_error, collective.value, collective.std_error)
-        deviations.append((1 / ratio - 1) / (error / ratio))
-        tracer_errors.append(tracer.std_error)
-        collective_errors.append(collective.std_error)
-    assert len(deviations) > 50
-    assert abs(np.mean(deviations)) < 4 / np.sqrt(60)
-    assert 0.55 < np.std(deviations) < 1.35
-    assert np.mean(collective_errors) / np.mean(tracer_errors) == pytest.approx(np.sqrt(8), rel=0.3)
+@pytest.mark.parametrize('n_atoms', [2, 8])
+def test_independent_walkers_have_a_haven_ratio_of_one(rng, n_atoms):
+    """Over many runs the claimed error is the scatter, and 68 % of the intervals hold one."""
+    pairs = [
+        haven_ratio(brownian(rng, 1000, n_atoms, timestep=0.02, diffusion=1.0), 20.0, window_ps=(0.2, 0.3))
+        for _ in range(220)
+    ]
+    ratios, errors = np.array(pairs).T
+    scatter = ratios.std(ddof=1)
+    assert abs(ratios.mean() - 1.0) < 0.25 * scatter
+    assert 0.85 < errors.mean() / scatter < 1.2
+    assert 0.6 < np.mean(np.abs(ratios - 1.0) < errors) < 0.8
+
+
+def test_the_covariance_of_both_coefficients_is_counted(rng):
+    """Of two walkers the relative error of D_J is √2 times that of D*; half of its variance is shared with D*."""
+    options, found = {'window_ps': (0.2, 0.3), 'jump_length_A': 0.5}, []
+    for _ in range(40):
+        positions = brownian(rng, 3000, 2, timestep=0.02, diffusion=1.0)
+        tracer = diffusion_coefficient(positions, 20.0, **options)
+        collective = collective_diffusion(positions, 20.0, **options).diffusion
+        ratio, error = haven_ratio(positions, 20.0, window_ps=(0.2, 0.3))
+        assert ratio == pytest.approx(tracer.value / collective.value, rel=1e-9)
+        found.append((tracer.std_error / tracer.value, collective.std_error / collective.value, error / ratio))
+    of_tracer, of_collective, of_ratio = np.mean(found, axis=0)
+    assert of_collective / of_tracer == pytest.approx(np.sqrt(2.0), rel=0.15)
+    assert of_ratio / np.hypot(of_tracer, of_collective) == pytest.approx(np.sqrt(1.0 / 3.0), rel=0.15)
+
+
+def test_the_error_is_that_of_a_jackknife(rng):
+    """Leave a block of origins out of both coefficients at a time."""
+    positions = brownian(rng, 20_000, 4, timestep=0.02, diffusion=1.0)
+    window = LagWindow(10, 15)
+    centre = 2.0 * positions.mean(axis=1, keepdims=True)
+    tracer, collective = (
+        block_means(einstein_series(one, 0.02, [window])[window].pooled, 30) for one in (positions, centre)
+    )
+    left_out = (tracer.sum() - tracer) / (collective.sum() - collective)
+    jackknife = np.sqrt(29 / 30 * np.sum((left_out - left_out.mean()) ** 2))
+    assert haven_ratio(positions, 20.0, window_ps=(0.2, 0.3))[1] == pytest.approx(jackknife, rel=0.3)
 
 
 def test_atoms_that_move_together(rng):
@@ -32,7 +57,9 @@ def test_atoms_that_move_together(rng):
     tracer = diffusion_coefficient(positions, 20.0, **WINDOW)
     collective = collective_diffusion(positions, 20.0, **WINDOW)
     assert collective.diffusion.value == pytest.approx(4 * tracer.value, rel=1e-9)
-    assert haven_ratio(tracer.value, 0.0, collective.diffusion.value, 0.0)[0] == pytest.approx(0.25)
+    ratio, error = haven_ratio(positions, 20.0, window_ps=(0.2, 1.0))
+    assert ratio == pytest.approx(0.25)
+    assert error == pytest.approx(0.0, abs=1e-9)
     assert collective.msd.msd[50] == pytest.approx(4 * np.mean(((walk[50:] - walk[:-50]) ** 2).sum(axis=2)), rel=1e-6)
 
 
@@ -60,13 +87,20 @@ def test_the_drift_of_the_host_is_removed(rng):
     assert moving.diffusion.value == pytest.approx(still.diffusion.value, rel=1e-6)
 
 
-def test_error_of_the_ratio():
-    ratio, error = haven_ratio(2.0, 0.06, 4.0, 0.32)
-    assert ratio == pytest.approx(0.5)
-    assert error == pytest.approx(0.5 * np.hypot(0.03, 0.08))
+def test_the_drift_of_the_host_does_not_change_the_ratio(rng):
+    positions = brownian(rng, 3000, 4, timestep=0.02, diffusion=1.0)
+    drift = 0.05 * np.arange(3000)[:, None, None] * np.array([1.0, 0.3, 0.0])
+    still = haven_ratio(positions, 20.0, window_ps=(0.2, 1.0))
+    moving = haven_ratio(positions + drift, 20.0, host_positions=np.zeros((3000, 3, 3)) + drift, window_ps=(0.2, 1.0))
+    assert moving == pytest.approx(still, rel=1e-6)
 
 
-@pytest.mark.parametrize('arguments', [(0.0, 0.1, 1.0, 0.1), (1.0, 0.1, -1.0, 0.1), (1.0, -0.1, 1.0, 0.1)])
-def test_refuses(arguments):
-    with pytest.raises(ValueError, match='must'):
-        haven_ratio(*arguments)
+def test_ratios_that_are_refused(rng):
+    positions = brownian(rng, 3000, 2, timestep=0.02, diffusion=1.0)
+    with pytest.raises(ValueError, match='at least two atoms: one is its own collective'):
+        haven_ratio(positions[:, :1], 20.0, window_ps=(0.2, 1.0))
+    with pytest.raises(ValueError, match='ends at 10 ps, but the run is only 60 ps long'):
+        haven_ratio(positions, 20.0, window_ps=(2.0, 10.0))
+    still = np.concatenate([positions[:, :1], -positions[:, :1]], axis=1)
+    with pytest.raises(ValueError, match='the centre of the atoms does not diffuse'):
+        haven_ratio(still, 20.0, window_ps=(0.2, 1.0))

@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from aiida_hdiff.analysis import mean_squared_displacement
+from aiida_hdiff.analysis import _correlation, mean_squared_displacement
 from aiida_hdiff.analysis import msd as msd_module
+from aiida_hdiff.analysis._correlation import Autocorrelation
 
 from .models import brownian, brute_force_msd, vibration
 
@@ -32,6 +35,67 @@ def test_chunks_of_atoms_add_up(rng, monkeypatch):
     chunked = mean_squared_displacement(positions, 10.0, per_atom=True)
     np.testing.assert_allclose(chunked.msd_per_axis, whole.msd_per_axis, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(chunked.msd_per_atom, whole.msd_per_atom, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize('n_samples', [1, 2, 3, 15, 16, 17, 255, 1023, 4999])
+@pytest.mark.parametrize('fraction', [0.0, 0.1, 0.5, 1.0])
+def test_autocorrelation_equals_the_direct_sum(rng, n_samples, fraction):
+    last = int(fraction * (n_samples - 1))
+    transform = Autocorrelation(n_samples, last)
+    series = np.zeros((3, transform.n_padded))
+    series[:, :n_samples] = rng.normal(size=(3, n_samples))
+    power = transform.no_power()
+    transform.add_power(series[:1], power)
+    transform.add_power(series[1:], power)
+    direct = sum(np.correlate(one, one, 'full')[n_samples - 1 :] for one in series[:, :n_samples])
+    np.testing.assert_allclose(transform.correlation(power), direct[: last + 1], rtol=0, atol=1e-13 * direct[0])
+
+
+@pytest.mark.parametrize('sizes', [(64, 10**9, 1), (2048, 1, 10**9), (100, 3 * 16 * 9 * 700, 16 * 4 * 700)])
+def test_autocorrelation_in_parts_is_the_same(rng, monkeypatch, sizes):
+    def result():
+        transform = Autocorrelation(5000, 4999)
+        power = transform.no_power()
+        transform.add_power(np.pad(series, ((0, 0), (0, transform.n_padded - 5000))), power)
+        return transform.correlation(power)
+
+    series = rng.normal(size=(7, 5000))
+    whole = result()
+    for name, size in zip(('BLOCK', 'CACHED_BYTES', 'SCRATCH_BYTES'), sizes, strict=True):
+        monkeypatch.setattr(_correlation, name, size)
+    np.testing.assert_allclose(result(), whole, rtol=0, atol=1e-13 * whole[0])
+
+
+@pytest.mark.parametrize('dtype', [np.float64, np.float32])
+def test_the_layout_of_the_input_does_not_matter_and_it_is_left_as_it_is(rng, dtype):
+    positions = brownian(rng, 3000, 4, 0.01, 1.0).astype(dtype)
+    before = positions.copy()
+    expected = mean_squared_displacement(positions, 10.0, per_atom=True)
+    np.testing.assert_array_equal(positions, before)
+    for other in (np.asfortranarray(positions), np.repeat(positions, 2, axis=1)[:, ::2]):
+        result = mean_squared_displacement(other, 10.0, per_atom=True)
+        np.testing.assert_allclose(result.msd_per_axis, expected.msd_per_axis, rtol=1e-12)
+        np.testing.assert_allclose(result.msd_per_atom, expected.msd_per_atom, rtol=1e-12)
+    positions.flags.writeable = False
+    np.testing.assert_array_equal(mean_squared_displacement(positions, 10.0).msd, expected.msd)
+
+
+def test_far_from_the_origin(rng):
+    positions = brownian(rng, 20_000, 3, 0.005, 1.0)
+    lags = [1, 3, 100, 19_999]
+    result = mean_squared_displacement(positions + 1e4, 5.0)
+    np.testing.assert_allclose(
+        result.msd_per_axis[lags], brute_force_msd(positions + 1e4, lags).mean(axis=1), rtol=1e-9
+    )
+
+
+def test_memory_beyond_the_input(rng):
+    positions = brownian(rng, 100_000, 8, 0.01, 1.0)
+    tracemalloc.start()
+    mean_squared_displacement(positions, 10.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e7
 
 
 def test_max_lag_and_single_precision(rng):

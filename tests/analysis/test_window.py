@@ -12,10 +12,11 @@ DT = 0.1
 
 def test_windows_of_the_start_test():
     test = StartTest.of(LagWindow(20, 100))
-    assert test.windows == (LagWindow(10, 15), LagWindow(20, 40), LagWindow(30, 100))
+    expected = (8, 12), (20, 30), (20, 40), (32, 65), (60, 100)
+    assert test.windows == tuple(LagWindow(*lags) for lags in expected)
 
 
-@pytest.mark.parametrize('window', [LagWindow(20, 40), LagWindow(20, 31), LagWindow(1, 100), LagWindow(2, 100)])
+@pytest.mark.parametrize('window', [LagWindow(20, 40), LagWindow(20, 31), LagWindow(1, 100), LagWindow(3, 100)])
 def test_no_start_test_without_enough_lags(window):
     assert StartTest.of(window) is None
 

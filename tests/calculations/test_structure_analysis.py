@@ -149,7 +149,7 @@ def test_correlations_of_independent_walkers(generate_trajectory):
     value, error = (result.base.attributes.get(f'collective_{name}_m2_s') for name in ('value', 'std_error'))
     assert abs(value - exact) < 3.5 * error
     ratio = result.base.attributes.get('haven_ratio')
-    assert ratio == pytest.approx(exact / value)
+    assert ratio == pytest.approx(exact / value, rel=0.15)
     assert abs(ratio - 1.0) < 3.5 * result.base.attributes.get('haven_ratio_std_error')
 
     r, lags, density = (result.get_array(f'van_hove_{name}') for name in ('r_A', 'lags_ps', 'self'))

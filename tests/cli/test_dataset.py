@@ -114,7 +114,7 @@ def test_equal_frames_of_several_files_are_taken_once(run_command, generate_data
     ('name', 'content', 'message'),
     [
         ('nothing.xyz', None, 'nothing.xyz is no file. Nothing was stored'),
-        ('what.dat', 'x', 'the format of what.dat is not clear from its name: give --format'),
+        ('what.dat', 'x', 'the format of what.dat is not clear from its name: give it, one of extxyz'),
         ('set.xyz', 'x', 'set.xyz, frame 0'),
         ('set.db', 'x', 'set.db is no SQLite file'),
         ('vasprun.xml', 'x', 'vasprun.xml, line 1'),

@@ -17,7 +17,7 @@ from aiida_hdiff.report.study import (
     Study,
     TemperatureResult,
 )
-from tests.report import synthetic
+from tests.report import synthetic, trained
 
 NI_TEMPERATURES = (800.0, 900.0, 1050.0, 1200.0, 1400.0)
 
@@ -247,7 +247,8 @@ def full():
         potentials.append(
             replace(potential, temperatures=results, rdf=rdf, remarks=('No sign of curvature: p = 0.41',))
         )
-    provenance = replace(study.provenance, graphs=(synthetic.graph(),))
+    potentials[1] = replace(potentials[1], trainings=(synthetic.learning_history(), synthetic.learning_curves()))
+    provenance = replace(study.provenance, graphs=(synthetic.graph(),), tools=('mace', 'vasp', 'vasp-mlff'))
     return replace(study, potentials=tuple(potentials), provenance=provenance, is_demonstration=False)
 
 
@@ -282,6 +283,8 @@ def hostile():
                 temperatures=tuple(results),
                 rdf=rdf,
                 remarks=(bad,),
+                trainings=tuple(_hostile_training(training, bad) for training in potential.trainings),
+                model=trained.hostile_model(bad, number),
             )
         )
     nodes = tuple(replace(node, label=bad, note=bad) for node in synthetic.graph().nodes)
@@ -298,6 +301,11 @@ def hostile():
         literature=tuple(replace(value, citation=bad, reference=bad, kind=bad, note=bad) for value in study.literature),
         provenance=replace(study.provenance, graphs=(graph,), software_versions={bad: bad}),
     )
+
+
+def _hostile_training(training, bad):
+    spans = {'spans': tuple(replace(one, name=bad) for one in training.spans)} if hasattr(training, 'spans') else {}
+    return replace(training, title=bad, **spans)
 
 
 @pytest.fixture
@@ -325,6 +333,18 @@ def empty_study():
     return empty()
 
 
+def planned():
+    """Return a study with a training plan of six potentials, one of which is left out."""
+    return trained.study(
+        nickel(), lambda label, seed: nickel_potential(label, seed=seed, temperatures=(800.0, 1050.0, 1400.0))
+    )
+
+
+@pytest.fixture
+def planned_study():
+    return planned()
+
+
 STUDIES = {
     'nickel': nickel,
     'magnesium': magnesium,
@@ -332,6 +352,7 @@ STUDIES = {
     'empty': empty,
     'full': full,
     'hostile': hostile,
+    'planned': planned,
 }
 
 
@@ -340,9 +361,15 @@ def any_study(request):
     return STUDIES[request.param]()
 
 
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Leave out the pictures for readers without JavaScript, which are most of the time that a page takes."""
+    monkeypatch.setattr('aiida_hdiff.report.html.make_figures', lambda study, names: {})
+
+
 @pytest.fixture(scope='session')
 def page_of():
-    """Give a function that returns a study by name and its page, which is rendered once."""
+    """Give a function that returns a study by name and its page, which is rendered once, three of them with pictures."""
     from aiida_hdiff.report.html import render_html
 
     made = {}
@@ -350,7 +377,10 @@ def page_of():
     def page(name):
         if name not in made:
             study = STUDIES[name]()
-            made[name] = (study, render_html(study))
+            with pytest.MonkeyPatch.context() as patch:
+                if name not in ('nickel', 'magnesium', 'full'):
+                    patch.setattr('aiida_hdiff.report.html.make_figures', lambda study, names: {})
+                made[name] = (study, render_html(study))
         return made[name]
 
     return page

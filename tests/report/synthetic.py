@@ -14,6 +14,8 @@ from aiida_hdiff.report.details import (
     VanHove,
     WindowScan,
 )
+from aiida_hdiff.report.learning import LearningHistory, TrainingSpan
+from aiida_hdiff.report.learning_curves import LearningCurve, LearningCurves
 from aiida_hdiff.report.path import hydrogen_path
 
 LATTICE_A = 3.52
@@ -115,3 +117,33 @@ def graph():
     links = (('a', 'b'), ('b', 'd'), ('c', 'd'), ('d', 'e'), ('e', 'f'), ('c', 'f'), ('f', 'g'))
     edges = tuple((uuids[a], uuids[b], 'result') for a, b in links)
     return ProvenanceGraph('D at 1200 K', nodes, edges, left_out=2)
+
+
+def learning_history():
+    """Return a training on the fly: a ramp and a plateau with fewer and fewer calls."""
+    rng = np.random.default_rng(2)
+    times = np.arange(3000) / 1000
+    return LearningHistory(
+        times_ps=times,
+        bayesian_error_eV_A=0.02 * rng.random(3000),
+        threshold_eV_A=np.full(3000, 0.015),
+        call_times_ps=np.array([0.0, 0.001, 0.002, 0.7, 2.2]),
+        rmse_times_ps=np.array([0.01, 1.0]),
+        rmse_force_eV_A=np.array([0.03, 0.02]),
+        spans=(TrainingSpan('ramp', 0.0, 2.0, 1.0, 700.0), TrainingSpan('train_300K', 2.0, 3.0, 300.0, 300.0)),
+        emulated=False,
+        title='on the fly: Mg H',
+        node_uuid='00000001-aaaa-4222-8333-444444444444',
+    )
+
+
+def learning_curves():
+    """Return the errors of a fine-tuning, of which the stress has fewer epochs."""
+    epochs = np.arange(31)
+    curves = [
+        LearningCurve(quantity, 'RMSE', unit, split, epochs[:stop], (start * np.exp(-epochs / 8.0) + end)[:stop])
+        for quantity, unit, start, stop in (('energy', 'meV/atom', 9.0, 31), ('force', 'meV/Å', 90.0, 31),
+                                            ('stress', 'meV/Å³', 2.0, 20))
+        for split, end in (('valid', 0.1 * start), ('replay', 0.2 * start))
+    ]  # fmt: skip
+    return LearningCurves('MACE, multihead replay', tuple(curves), 24, '00000002-aaaa-4222-8333-444444444444')

@@ -11,7 +11,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_hdiff.data.potential import PotentialData
-from aiida_hdiff.report.collect_emulated import is_emulated
+from aiida_hdiff.report.collect_emulated import emulated_nodes, is_emulated
 from aiida_hdiff.report.figures import make_figures
 from aiida_hdiff.report.html import render_html
 from aiida_hdiff.report.interactive import make_panels
@@ -56,7 +56,7 @@ def test_every_variant_of_every_interactive_figure_says_it(emulated_study, nicke
     assert all(with_title > without for with_title, without in tops)
 
 
-def test_the_page_says_it_above_everything(emulated_study, nickel_study):
+def test_the_page_says_it_above_everything(emulated_study, nickel_study, without_pictures):
     page = render_html(emulated_study)
     assert '<title>EMULATED: ' in page
     main = page[page.index('<main>') :]
@@ -116,6 +116,8 @@ def test_descent_from_the_stand_in(aiida_profile, mark):
         target.store()
     if mark == 'extra of a node':
         trajectory.base.extras.set('emulated', True)
+    other = orm.Int(1).store()
     assert is_emulated([result]) is (mark != 'none')
+    assert {result.pk, other.pk} & emulated_nodes() == (set() if mark == 'none' else {result.pk})
     assert is_emulated([]) is False
-    assert is_emulated([orm.Int(1).store()]) is False
+    assert is_emulated([other]) is False

@@ -14,14 +14,14 @@ from playwright import sync_api as playwright
 
 from aiida_hdiff.report.html import render_html
 from aiida_hdiff.report.interactive import make_panels
-from tests.report.conftest import HOSTILE, empty, full, hostile, magnesium
+from tests.report.conftest import HOSTILE, empty, full, hostile, magnesium, planned
 
 pytestmark = pytest.mark.integration
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
 ARGUMENTS = ('--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist')
 DRAWN = "document.querySelectorAll('.plot').length === document.querySelectorAll('.plot[data-drawn]').length"
-STUDIES = {'full': full, 'magnesium': magnesium, 'empty': empty, 'hostile': hostile}
+STUDIES = {'full': full, 'magnesium': magnesium, 'empty': empty, 'hostile': hostile, 'planned': planned}
 PATIENCE_MS = 60_000
 
 
@@ -185,6 +185,31 @@ def test_hostile_text_is_shown_as_text(open_page):
     page.locator('#figure-arrhenius .points path').last.hover(force=True)
     page.locator('#figure-arrhenius .hoverlayer .hovertext').first.wait_for()
     assert HOSTILE in page.locator('#figure-arrhenius .hoverlayer').text_content()
+
+
+def test_potentials_stand_side_by_side(open_page):
+    page = open_page('planned')
+    assert page.problems == []
+    table = page.locator('section[aria-labelledby=potentials] table')
+    assert table.locator('th.left-out').inner_text() == 'MACE_MP'
+    faded, plain = table.locator('td.left-out').first, table.locator('td:not(.left-out)').first
+    colour = 'one => getComputedStyle(one).color'
+    assert faded.evaluate(colour) != plain.evaluate(colour)
+    assert page.locator('#figure-errors .barlayer .point path').count() == 18
+    for number in range(4):
+        page.locator('#figure-parity select').select_option(str(number))
+        layer = '.scatterlayer path.point' if number == 0 else '.heatmaplayer image'
+        page.locator(f'#figure-parity {layer}').nth(1).wait_for(state='attached')
+    assert page.locator('#figure-rdf_compare .scatterlayer .js-line').count() == 5
+    assert page.problems == []
+
+
+def test_cells_of_the_deviation_fit_on_a_phone(open_page):
+    wide, narrow = (
+        open_page('planned', width=width).locator('#figure-deviation .heatmap-label') for width in (1200, 380)
+    )
+    assert '× 10' in wide.first.text_content()
+    assert '× 10' not in narrow.first.text_content()
 
 
 def test_paper_is_light_and_has_the_figures(open_page):

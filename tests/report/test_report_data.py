@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aiida_hdiff.report.citations import REFERENCES, bibtex, study_citations
+from aiida_hdiff.report.citations import METHOD_KEYS, REFERENCES, TOOL_KEYS, bibtex, study_citations
 from aiida_hdiff.report.compare import deviations
 from aiida_hdiff.report.details import GraphNode, PairSeries, ProvenanceGraph
 from aiida_hdiff.report.interactive import make_panels
 from aiida_hdiff.report.interactive.panel import numbers, sequence_colours
+from aiida_hdiff.report.methods import methods_paragraph
 from aiida_hdiff.report.page_script import json_block
 from aiida_hdiff.report.path import MAX_HOST_ATOMS, MAX_POINTS, hydrogen_path
 from aiida_hdiff.report.provenance_graph import graph_svg
@@ -43,8 +44,8 @@ def test_panels_are_json_without_arrays_or_infinities(any_study):
 def test_full_study_has_every_panel(full_study):
     panels = make_panels(full_study)
     assert list(panels) == [
-        'arrhenius', 'deviation', 'msd', 'window', 'path', 'occupation', 'residence', 'network', 'rdf', 'pairs',
-        'van_hove', 'nve',
+        'arrhenius', 'deviation', 'msd', 'window', 'path', 'occupation', 'residence', 'network', 'rdf', 'rdf_compare',
+        'pairs', 'van_hove', 'nve', 'learning', 'learning_curves',
     ]  # fmt: skip
     assert [panel.name for panel in panels.values() if panel.is_3d] == ['path', 'network']
     assert len(panels['pairs'].variants) == 6
@@ -190,8 +191,48 @@ def test_citations_follow_the_programs(full_study):
     assert 'Deng2023' not in keys
     chgnet = replace(full_study, potentials=(replace(full_study.potentials[0], architecture='chgnet'),))
     assert 'Deng2023' in {citation.key for citation in study_citations(chgnet)}
+    details = {'Northrup1980', 'Murch1982', 'VanHove1954'}
+    assert details <= keys
+    bare = replace(full_study, potentials=(replace(full_study.potentials[0], temperatures=()),))
+    assert not details & {citation.key for citation in study_citations(bare)}
     assert REFERENCES['Huber2020'].text.startswith('Huber et al., AiiDA 1.0')
     assert REFERENCES['McCluskey2025'].text.startswith('McCluskey, Coles and Morgan, ')
+
+
+@pytest.mark.parametrize('reference', REFERENCES.values(), ids=REFERENCES)
+def test_references_are_complete(reference):
+    assert re.fullmatch(r'10\.\d{4,9}/[-._;()/:A-Za-z0-9]+', reference.doi)
+    assert re.fullmatch(r'[A-Z][A-Za-z]+\d{4}[a-z]?', reference.key)
+    assert reference.year in reference.key
+    assert all(author == 'others' or re.fullmatch(r"[^,]+, [^,]+", author) for author in reference.authors)
+    assert all((reference.title, reference.journal, reference.volume, reference.pages))
+    assert not re.search(r'[-–]', reference.pages), 'the first page or the number of the article'
+
+
+def test_every_program_and_method_has_its_reference():
+    from aiida_hdiff.engine.calculators import ARCHITECTURES
+    from aiida_hdiff.engine.label_settings import CALCULATORS
+    from aiida_hdiff.report.collect_tools import TOOLS
+
+    assert {key for keys in TOOL_KEYS.values() for key in keys} | set(METHOD_KEYS) <= REFERENCES.keys()
+    models = {'eam', 'emt', 'lennard_jones'}
+    named = {tool for tools in TOOLS.values() for tool in tools} | set(ARCHITECTURES) | set(CALCULATORS)
+    assert named - models <= TOOL_KEYS.keys()
+
+
+@pytest.mark.parametrize('emulated', [False, True])
+def test_what_made_a_potential_is_cited(full_study, emulated):
+    potentials = tuple(replace(one, emulated=emulated) for one in full_study.potentials)
+    provenance = replace(full_study.provenance, tools=('direct', 'gpaw', 'mace', 'vasp', 'vasp-mlff'))
+    study = replace(full_study, potentials=potentials, provenance=provenance)
+    keys, words = {citation.key for citation in study_citations(study)}, methods_paragraph(study)
+    assert {'Batatia2022', 'Jinnouchi2019a', 'Jinnouchi2019b', 'Mortensen2024', 'Larsen2017', 'Qi2024'} <= keys
+    assert ('Kresse1996' in keys) is not emulated
+    assert ('came from VASP [Kresse1996, Kresse1999]' in words) is not emulated
+    assert 'came from GPAW [Mortensen2024, Larsen2017]' in words
+    assert 'DIRECT sampling [Qi2024]' in words
+    assert 'computed by LAMMPS 2 Aug 2023 [Thompson2022].' in words
+    assert set(re.findall(r'[A-Z][A-Za-z]+(?:19|20)\d\d[a-z]?', words)) <= keys
 
 
 def test_numbers_are_short_and_finite():

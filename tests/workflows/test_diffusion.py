@@ -264,6 +264,16 @@ def test_a_run_whose_error_is_above_the_target_counts_with_a_warning(study):
     assert process.outputs['arrhenius']['lj']['n_temperatures'] == 3
 
 
+def test_a_run_whose_committee_was_uncertain_counts_with_a_warning(study):
+    labels = {f'lj_{kelvin}K_0': measured(float(kelvin)) for kelvin in (800, 900, 1000)}
+    process = study(labels)
+    process.children()['lj_900K_0'].set_exit_status(730)
+    process.fit()
+    code = process.results()
+    assert (code.status, code.message) == (730, 'Finished, but committees were uncertain in lj_900K_0.')
+    assert process.outputs['arrhenius']['lj']['n_temperatures'] == 3
+
+
 def test_a_child_that_ended_in_an_exception_is_started_once_more(study, monkeypatch):
     process = study({'lj_800K_0': (1, 'x'), 'lj_900K_0': measured(900.0), 'lj_1000K_0': measured(1000.0)})
     started = []

@@ -129,7 +129,7 @@ def test_every_failure_of_the_jobs_has_a_code_of_the_stage():
 
 def test_the_handlers_are_these(stage):
     names = {handler.__name__ for handler in stage().get_process_handlers()}
-    assert names == {'handle_interrupted', 'handle_interrupted_early', 'handle_failed_run'}
+    assert names == {'handle_interrupted', 'handle_interrupted_early', 'handle_failed_run', 'handle_uncertain'}
 
 
 def finish(process, node):

@@ -65,7 +65,7 @@ def test_the_default_protocol_is_taken_if_none_is_named():
         ('fast', {'nve': {'time_pss': 1.0}}, 'unknown key `nve.time_pss`. Did you mean `nve.time_ps`?'),
         ('fast', {'nve': {'thermostat': 'langevin'}}, 'unknown key `nve.thermostat`.'),
         ('fast', {'nve': 5}, '`nve` is 5: give a mapping with keys among time_ps'),
-        ('fast', {'qqq': 1}, 'unknown key `qqq`. Known here: timestep_fs, npt'),
+        ('fast', {'qqq': 1}, 'unknown key `qqq`. Known here: timestep_fs, calculator, npt'),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(cls, protocol, overrides, message):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from aiida_hdiff.literature import LiteratureValue
+from aiida_hdiff.report.compare import published_label
 from aiida_hdiff.report.details import FloatArray
 from aiida_hdiff.report.interactive.panel import (
     COLOURS,
@@ -24,13 +25,15 @@ from aiida_hdiff.report.interactive.panel import (
     text,
 )
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
-from aiida_hdiff.report.table import coefficient_text, published_label
+from aiida_hdiff.report.table import coefficient_text
 from aiida_hdiff.report.text import measurement, scientific
 
 SHOWN_LITERATURE = 5
 """Published values drawn from the start; the others wait in the legend."""
 _BAND = 1.96
 _ARROW = 0.45
+_DASHES = ('solid', 'longdash', 'dashdot')
+"""Of the first six potentials, the next six, ...: with colour and marker no two look alike."""
 
 _CAPTION = (
     'Error bars are standard errors, bands 95 % intervals of the fit, arrows 95 % upper bounds. Published laws are '
@@ -43,7 +46,8 @@ def arrhenius_panels(study: Study) -> list[Panel]:
     kelvin = temperature_axis(study)
     data = [_temperature_trace(kelvin)]
     for number, potential in enumerate(study.potentials):
-        data += _potential_traces(potential, kelvin, number)
+        if potential.has_fit or potential.temperatures:
+            data += _potential_traces(potential, kelvin, number)
     published = [value for value in study.literature if value.has_coefficient or value.point]
     for number, value in enumerate(published):
         data += _literature_traces(value, kelvin, number)
@@ -86,8 +90,9 @@ def _temperature_trace(kelvin: FloatArray) -> dict[str, Any]:
 
 
 def _potential_traces(potential: PotentialResult, kelvin: FloatArray, number: int) -> list[dict[str, Any]]:
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-    group = {'legendgroup': f'potential {number}', 'line': {'color': colour, 'width': 2}}
+    colour, round_ = COLOURS[number % len(COLOURS)], number // len(COLOURS)
+    marker, dash = MARKERS[(number + round_) % len(MARKERS)], _DASHES[round_ % len(_DASHES)]
+    group = {'legendgroup': f'potential {number}', 'line': {'color': colour, 'width': 2, 'dash': dash}}
     traces = _fit_traces(potential, kelvin, group, colour) if potential.has_fit else []
     resolved = [item for item in potential.temperatures if item.status == 'resolved' and item.value_m2_s]
     traces.append(

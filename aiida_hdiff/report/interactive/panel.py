@@ -21,6 +21,8 @@ COLOURS = tuple(f'@c{number}' for number in range(6))
 GREYS = tuple(f'@l{number}' for number in range(5))
 MARKERS = ('circle', 'square', 'diamond', 'cross', 'triangle-up', 'pentagon')
 MAX_POINTS = 300
+KEEP_APART = '\u200b'
+"""A sign without width: so many of it after the label of each potential keep equal labels apart on an axis."""
 _LEGEND_PX = 56
 _TITLE_PX = 24
 _TICKS = [float(f'{factor}e{power}') for power in range(-8, 7) for factor in (1, 2, 5)]

@@ -14,7 +14,7 @@ from aiida_hdiff.report.interactive.panel import (
     temperature_colours,
     thinned,
 )
-from aiida_hdiff.report.study import RDFCurve, Study
+from aiida_hdiff.report.study import RDFCurve, Study, pair_order
 
 _CAPTION = (
     'g(r) (lines, left) and the running coordination number (dotted, right): atoms of the second kind within r of one '
@@ -27,7 +27,7 @@ def rdf_panels(study: Study) -> list[Panel]:
     variants = []
     for potential in study.potentials:
         colours = temperature_colours(curve.temperature_K for curve in potential.rdf)
-        for pair in sorted({curve.pair for curve in potential.rdf}, key=_order):
+        for pair in sorted({curve.pair for curve in potential.rdf}, key=pair_order):
             data: list[dict[str, Any]] = []
             for curve in potential.rdf:
                 if curve.pair == pair:
@@ -48,12 +48,6 @@ def rdf_panels(study: Study) -> list[Panel]:
             }
             variants.append(Variant(potential.label, pair, figure(data, **layout)))
     return panels('rdf', 'Radial distribution functions', _CAPTION, variants, height=430)
-
-
-def _order(pair: str) -> tuple[bool, bool, str]:
-    """Sort host and hydrogen first, then hydrogen with itself, then the host."""
-    first, _, second = pair.partition('-')
-    return first == second, 'H' not in (first, second), pair
 
 
 def _top(curves: tuple[RDFCurve, ...], pair: str) -> float:

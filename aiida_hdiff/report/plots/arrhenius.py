@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ MAX_LITERATURE = 5
 
 _GREYS = ('#000000', '#6b6b6b', '#9a9a9a', '#4a6a8a', '#8a6a4a')
 _BAND = 1.96
+_DASHES: tuple[Any, ...] = ('-', (0, (6, 2)), (0, (4, 1.5, 1, 1.5)))
+"""Of the first six potentials, the next six, ...: with colour and marker no two look alike."""
 
 
 @labelled
@@ -56,8 +58,8 @@ def arrhenius_figure(study: Study) -> Figure:
         axes.set_yscale('log')
         kelvin = _temperature_axis(study)
         for number, potential in enumerate(study.potentials):
-            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            _draw_potential(axes, potential, kelvin, colour, marker)
+            if potential.has_fit or potential.temperatures:
+                _draw_potential(axes, potential, kelvin, number)
         for value, colour in zip(shown, _GREYS, strict=False):
             _draw_literature(axes, value, kelvin, colour)
         _decorate(axes, kelvin)
@@ -80,14 +82,16 @@ def _temperature_axis(study: Study) -> FloatArray:
     return axis
 
 
-def _draw_potential(axes: Axes, potential: PotentialResult, kelvin: FloatArray, colour: str, marker: str) -> None:
+def _draw_potential(axes: Axes, potential: PotentialResult, kelvin: FloatArray, number: int) -> None:
     """Draw the points, the upper bounds and the fit of one potential."""
+    colour, dash = COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
+    marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
     label = plain(potential.label)
     if potential.has_fit:
         value, log_error = np.array([potential.predict(float(item)) for item in kelvin]).T
         energy = measurement(potential.activation_energy_eV, potential.activation_energy_error_eV)
         label += rf': $E_\mathrm{{a}}$ = {energy} eV'
-        axes.plot(1000.0 / kelvin, value, color=colour, linewidth=1.1, zorder=3)
+        axes.plot(1000.0 / kelvin, value, color=colour, linestyle=dash, linewidth=1.1, zorder=3)
         spread = np.exp(_BAND * log_error)
         axes.fill_between(
             1000.0 / kelvin, value / spread, value * spread, color=colour, alpha=0.18, linewidth=0, zorder=2

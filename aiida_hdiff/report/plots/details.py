@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aiida_hdiff.report.compare import deviations
+from aiida_hdiff.report.compare import Deviation, deviations
 from aiida_hdiff.report.extras import require
 from aiida_hdiff.report.plots.style import (
     COLOURS,
     COLUMN_IN,
+    INK,
     house_style,
     labelled,
     new_figure,
@@ -20,13 +21,17 @@ from aiida_hdiff.report.plots.style import (
     thinned,
 )
 from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
-from aiida_hdiff.report.text import ratio
+from aiida_hdiff.report.text import ratio, scientific
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 2.5
 _LABEL_LENGTH = 24
+_DARK = 0.7
+"""Decadic logarithm of the ratio from which on the colour is dark."""
+_FEW, _MANY = 3, 6
+"""Temperatures up to which coefficients are written out, and up to which they fit into the cells at all."""
 
 
 @labelled
@@ -141,7 +146,7 @@ def occupation_figure(study: Study) -> Figure | None:
 
 @labelled
 def deviation_figure(study: Study) -> Figure | None:
-    """Draw D over the published law that covers most, potentials against temperatures."""
+    """Draw D, and as colour its ratio to the published law that covers most, potentials against temperatures."""
     tables = [
         (value, [(one.label, found) for one in study.potentials if (found := deviations(one, value))])
         for value in study.literature
@@ -152,13 +157,14 @@ def deviation_figure(study: Study) -> Figure | None:
     temperatures = sorted({item.temperature_K for _, found in rows for item in found})
     field = np.full((len(rows), len(temperatures)), np.nan)
     with house_style():
-        figure, ((axes,),) = new_figure(COLUMN_IN, 1.2 + 0.35 * len(rows))
+        figure, ((axes,),) = new_figure(COLUMN_IN, 1.1 + 0.34 * len(rows))
         for row, (_, found) in enumerate(rows):
             for item in found:
                 column = temperatures.index(item.temperature_K)
                 field[row, column] = np.log10(item.ratio)
-                words = f'{"< " if item.is_bound else ""}{ratio(item.ratio)}{"*" if item.extrapolated else ""}'
-                axes.text(column, row, words, ha='center', va='center', fontsize=7)
+                words, size = _cell(item, len(temperatures))
+                ink = 'white' if abs(field[row, column]) > _DARK else INK
+                axes.text(column, row, words, ha='center', va='center', fontsize=size, linespacing=1.25, color=ink)
         colours = require('matplotlib.colors').LinearSegmentedColormap.from_list(
             'deviation', ['#2166ac', '#7fb2d6', '#f7f3ec', '#e8a06a', '#b2461f']
         )
@@ -168,9 +174,21 @@ def deviation_figure(study: Study) -> Figure | None:
         axes.set_xticks(range(len(temperatures)), [f'{kelvin:g}' for kelvin in temperatures])
         axes.set_yticks(range(len(rows)), [plain(label[:_LABEL_LENGTH]) for label, _ in rows])
         axes.set_xlabel(r'requested $T$ (K)')
-        axes.set_title(plain(f'D / D({value.citation[:_LABEL_LENGTH]})'))
+        axes.set_title(plain(f'D (m²/s), and over that of\n{value.citation[:_LABEL_LENGTH]}'), fontsize=7.5)
         axes.tick_params(length=0)
         return figure
+
+
+def _cell(item: Deviation, n_columns: int) -> tuple[str, float]:
+    """Return D and its ratio as text that fits into a cell, and the size of its letters."""
+    bound, star = '< ' if item.is_bound else '', '*' if item.extrapolated else ''
+    below = f'{bound}{ratio(item.ratio)}{star}'
+    if n_columns > _MANY:
+        return below, 6.0
+    if n_columns > _FEW:
+        mantissa, _, exponent = f'{item.value_m2_s:.1e}'.partition('e')
+        return f'{bound}{mantissa}e{int(exponent)}\n{below}', 5.8
+    return f'{bound}{scientific(item.value_m2_s)}\n{below}', 6.3
 
 
 def _runs(study: Study) -> list[tuple[PotentialResult, TemperatureResult]]:

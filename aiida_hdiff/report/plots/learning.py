@@ -1,16 +1,28 @@
-"""Bayesian error, threshold and calls of the density functional calculation against the time of a training."""
+"""How the potentials learned: Bayesian error and calls against time, errors against epochs."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aiida_hdiff.report.details import FloatArray
-from aiida_hdiff.report.figures import figure_bytes
-from aiida_hdiff.report.learning import LearningHistory
-from aiida_hdiff.report.plots.style import COLOURS, INK, PAGE_IN, house_style, mark_emulated, new_figure
+from aiida_hdiff.report.learning import LearningHistory, envelope
+from aiida_hdiff.report.learning_curves import LearningCurves
+from aiida_hdiff.report.plots.style import (
+    COLOURS,
+    COLUMN_IN,
+    INK,
+    KINDS,
+    PAGE_IN,
+    figure_bytes,
+    house_style,
+    mark_emulated,
+    new_figure,
+    plain,
+)
+from aiida_hdiff.report.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +30,85 @@ if TYPE_CHECKING:
 
 MEV = 1000.0
 _SHADE = '#F1F3F5'
-_BINS = 600
 _NARROW = 0.06
 _ROOM_FOR_LEGEND = 1.2
+_ROW_IN = 1.5
+_SPLITS = {'train': ('training set', '--'), 'valid': ('validation set', '-'), 'replay': ('replay set', ':')}
+
+
+def learning_figures(study: Study, names: Collection[str] | None = None) -> dict[str, Figure]:
+    """Draw every training of a study.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    names : collection of str, optional
+        Which of ``learning`` and ``learning_curves``; by default both.
+
+    Returns
+    -------
+    dict
+        Figures by name, with a number from the second of a kind on.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    found: dict[str, list[Figure]] = {'learning': [], 'learning_curves': []}
+    for _, training in study.trainings:
+        if isinstance(training, LearningHistory):
+            if names is None or 'learning' in names:
+                found['learning'].append(learning_figure(training))
+        elif names is None or 'learning_curves' in names:
+            found['learning_curves'].append(curves_figure(training, emulated=study.emulated))
+    return {
+        f'{name}_{number}' if number > 1 else name: figure
+        for name, figures in found.items()
+        for number, figure in enumerate(figures, 1)
+    }
+
+
+def curves_figure(training: LearningCurves, *, emulated: bool = False) -> Figure:
+    """Draw the errors of a training against its epochs, one panel per quantity.
+
+    Parameters
+    ----------
+    training : LearningCurves
+        The training.
+    emulated : bool
+        Whether the figure says that the VASP stand-in took part.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    rows = list(dict.fromkeys((curve.quantity, curve.measure, curve.unit) for curve in training.curves))
+    with house_style():
+        figure, grid = new_figure(COLUMN_IN, _ROW_IN * len(rows) + 0.4, len(rows), 1, sharex=True)
+        for (quantity, measure, unit), (axes,) in zip(rows, grid, strict=True):
+            for curve in training.curves:
+                if (curve.quantity, curve.measure, curve.unit) == (quantity, measure, unit):
+                    label, style = _SPLITS[curve.split]
+                    colour = COLOURS[list(_SPLITS).index(curve.split)]
+                    axes.plot(curve.epochs, curve.errors, color=colour, linestyle=style, label=label)
+            if training.best_epoch is not None:
+                axes.axvline(training.best_epoch, color='#777777', linewidth=0.7, linestyle='--', zorder=0)
+            axes.set_yscale('log')
+            axes.set_ylabel(f'{quantity} {measure} ({unit})')
+        grid[0][0].legend()
+        grid[0][0].set_title(plain(training.title))
+        grid[-1][0].set_xlabel('epoch')
+        if emulated:
+            mark_emulated(figure)
+        return figure
 
 
 def learning_figure(history: LearningHistory) -> Figure:
@@ -79,29 +167,10 @@ def save_learning_figure(history: LearningHistory, path: Path) -> Path:
         If the ending is another one.
     """
     kind = path.suffix.removeprefix('.')
-    if kind not in ('png', 'svg', 'pdf'):
+    if kind not in KINDS:
         raise ValueError(f'{path.name!r} does not end in .png, .svg or .pdf: give one of them.')
     path.write_bytes(figure_bytes(learning_figure(history), kind))
     return path
-
-
-def envelope(times: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return times with the lowest and highest value about each, so that no peak is lost by thinning.
-
-    Parameters
-    ----------
-    times, values : ndarray
-        Shape (n,), times in any order.
-
-    Returns
-    -------
-    tuple of ndarray
-        Times, lowest and highest values, at most 600 of each.
-    """
-    order = np.argsort(times, kind='stable')
-    parts = [part for part in np.array_split(order, min(_BINS, max(1, len(order)))) if len(part)]
-    middle = np.array([times[part].mean() for part in parts])
-    return middle, np.array([values[part].min() for part in parts]), np.array([values[part].max() for part in parts])
 
 
 def _end(history: LearningHistory) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiida_hdiff.report.plots.style import (
     COLUMN_IN,
+    PAGE_IN,
     house_style,
     labelled,
     new_figure,
@@ -18,6 +19,9 @@ from aiida_hdiff.report.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_LABEL_LENGTH = 20
 
 
 @labelled
@@ -45,7 +49,7 @@ def rdf_figure(study: Study) -> Figure | None:
     pairs = list(dict.fromkeys(curve.pair for one in potentials for curve in one.rdf))
     with house_style():
         figure, grid = new_figure(
-            COLUMN_IN * (1.0 if len(potentials) == 1 else 0.75 * len(potentials)),
+            COLUMN_IN if len(potentials) == 1 else min(0.75 * COLUMN_IN * len(potentials), PAGE_IN),
             0.6 + 1.35 * len(pairs),
             len(pairs),
             len(potentials),
@@ -55,7 +59,7 @@ def rdf_figure(study: Study) -> Figure | None:
         colours = temperature_colours([curve.temperature_K for one in potentials for curve in one.rdf])
         for column, potential in enumerate(potentials):
             if len(potentials) > 1:
-                grid[0][column].set_title(plain(potential.label))
+                grid[0][column].set_title(plain(potential.label[:_LABEL_LENGTH]))
             for curve in potential.rdf:
                 axes = grid[pairs.index(curve.pair)][column]
                 r, g = thinned(curve.r_A, curve.g)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -32,6 +33,13 @@ MARKERS = ('o', 's', '^', 'D', 'v', 'P')
 INK = '#222222'
 WARNING = '#B00020'
 MAX_POINTS = 300
+KINDS = ('svg', 'pdf', 'png')
+"""Formats of files of figures."""
+_METADATA: dict[str, dict[str, str | None]] = {
+    'svg': {'Date': None, 'Creator': None},
+    'pdf': {'CreationDate': None, 'Creator': None, 'Producer': None},
+    'png': {'Software': None},
+}
 _LABEL_POINTS_PER_IN = 1.9
 """Size of the label of emulated figures by their width, so that it fits."""
 
@@ -104,6 +112,27 @@ def new_figure(
     figure: Figure = require('matplotlib.figure').Figure(figsize=(width_in, height_in))
     grid = figure.subplots(rows, columns, squeeze=False, **sharing)
     return figure, [list(row) for row in grid]
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as the content of a file; equal figures give equal bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    kind : str
+        ``png`` (200 dots per inch), ``svg`` or ``pdf``.
+
+    Returns
+    -------
+    bytes
+        The content.
+    """
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
+    return buffer.getvalue()
 
 
 def mark_emulated(figure: Figure) -> None:

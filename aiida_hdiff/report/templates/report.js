@@ -63,7 +63,7 @@
     const narrow = !printing && innerWidth < NARROW;
     const entries = layout.scene ? 0 : data.filter(trace => trace.name && trace.showlegend !== false).length;
     const result = {
-      data: painted(data, '', colour),
+      data: painted(narrow ? data.map(trace => ({ ...trace, ...trace.meta?.narrow })) : data, '', colour),
       layout: {
         ...painted(layout, '', colour), template: template(colour), autosize: !printing, uirevision: choice,
         height: Number(panel.dataset.height) + (narrow && entries > 5 ? 20 * entries : 0),

@@ -1,0 +1,41 @@
+"""Which frames of short runs of a student its teacher should label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+N_LAST = 3
+"""Last frames of a run that failed: what happened in them is what the student does not know."""
+_REACH_A = 2.0
+
+
+def chosen_frames(n_frames: int, n_wanted: int, *, failed: bool) -> list[int]:
+    """Return the indices of frames spread evenly over a run, without the first; of a failed run the last ones too.
+
+    Parameters
+    ----------
+    n_frames
+        Frames that the run has.
+    n_wanted
+        Frames to choose, fewer if there are fewer.
+    failed
+        Whether the run ended before its time.
+    """
+    if n_frames < 2:
+        return []
+    spread = np.unique(np.linspace(0, n_frames - 1, min(n_wanted, n_frames - 1) + 1).round().astype(int))[1:]
+    last = range(max(1, n_frames - N_LAST), n_frames) if failed else ()
+    return sorted({*spread.tolist(), *last})
+
+
+def nearest_distance_A(atoms: Atoms) -> float:
+    """Return the shortest distance between two atoms in Å, periodic images included; infinite if it is above 2 Å."""
+    from ase.neighborlist import neighbor_list
+
+    distances = neighbor_list('d', atoms, _REACH_A)
+    return float(distances.min()) if len(distances) else float('inf')

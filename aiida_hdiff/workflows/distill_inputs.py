@@ -1,0 +1,126 @@
+"""What is wrong with the inputs of the `distill` workchain, found before anything is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida_hdiff.calculations.distill_plan import teacher_calculator
+from aiida_hdiff.calculations.label import potential_error
+from aiida_hdiff.calculations.md_job import structure_error
+from aiida_hdiff.data.model_trust import calculator_error, trust_error
+from aiida_hdiff.engine.label_settings import LabelSettings, label_settings_error
+from aiida_hdiff.sampling.distill_settings import DistillSettings
+from aiida_hdiff.workflows.codes import code_key, codes_error
+
+LABEL = 'label'
+
+
+def label_key(value: Mapping[str, Any]) -> str:
+    """Return the key of the code that labels."""
+    codes = value['codes']
+    if 'label_settings' in value:
+        return LABEL if LABEL in codes else 'engine'
+    return code_key(value['teacher'].architecture, codes, evaluates=True)
+
+
+def distill_error(value: Mapping[str, Any]) -> str | None:
+    """Return why a student cannot be taught with these inputs, or ``None``."""
+    if any(name not in value for name in ('structure', 'settings', 'codes')):
+        return None
+    return (
+        _structures_error(value)
+        or _source_error(value)
+        or _teacher_error(value)
+        or _label_settings_error(value)
+        or _elements_error(value)
+        or codes_error(_wanted_codes(value), value['codes'], value.get('options'))
+    )
+
+
+def _structures_error(value: Mapping[str, Any]) -> str | None:
+    for name in ('structure', 'training_cell'):
+        error = structure_error(value[name]) if value.get(name) is not None else None
+        if error:
+            return error if name == 'structure' else error.replace('`structure`', '`training_cell`')
+    if value.get('training_cell') is None:
+        return None
+    kinds = [set(value[name].get_ase().symbols) for name in ('structure', 'training_cell')]
+    if kinds[0] != kinds[1]:
+        return (
+            f'`training_cell` has {", ".join(sorted(kinds[1]))}, but `structure` {", ".join(sorted(kinds[0]))}: give '
+            'cells of the same crystal.'
+        )
+    return None
+
+
+def _source_error(value: Mapping[str, Any]) -> str | None:
+    teacher, dataset, test = (value.get(name) for name in ('teacher', 'dataset', 'test'))
+    if teacher is None and dataset is None:
+        return '`teacher` is missing: give a potential that labels frames, or `dataset` to fit to once.'
+    if teacher is None and value.get('label_settings') is not None:
+        return '`label_settings` is given without `teacher`, which moves the atoms: give a potential that does.'
+    if test is not None and teacher is not None:
+        return '`test` is given, but frames of runs of `teacher` are held out: leave it out.'
+    return None
+
+
+def _teacher_error(value: Mapping[str, Any]) -> str | None:
+    teacher = value.get('teacher')
+    if teacher is None:
+        return None
+    missing = teacher.missing_elements(value['structure'].get_ase().get_chemical_symbols())
+    if missing:
+        return f'`teacher` does not cover {", ".join(missing)} of `structure`: give one of all its elements.'
+    error = trust_error(teacher, value.get('options'))
+    if error:
+        return f'`teacher`: {error}'
+    if value.get('label_settings') is not None:
+        return None
+    try:
+        teacher_calculator(teacher)
+    except ValueError as refusal:
+        return str(refusal)
+    return None
+
+
+def _label_settings_error(value: Mapping[str, Any]) -> str | None:
+    given = value.get('label_settings')
+    if given is None:
+        return None
+    error = label_settings_error(given.get_dict())
+    if error:
+        return f'`label_settings`: {error}'
+    settings = LabelSettings.from_dict(given.get_dict())
+    error = potential_error(settings, None, ()) or calculator_error(settings.calculator)
+    return None if error is None else f'`label_settings`: {error}'
+
+
+def _elements_error(value: Mapping[str, Any]) -> str | None:
+    dataset = value.get('dataset')
+    symbols = sorted(set(value['structure'].get_ase().get_chemical_symbols()))
+    asked = DistillSettings.from_dict(value['settings'].get_dict()).pod.get('elements')
+    if asked is not None and sorted(asked) != symbols and value.get('dataset') is None:
+        return f'`settings.pod.elements` is {", ".join(asked)}, but `structure` has {", ".join(symbols)}: leave it out.'
+    if dataset is None:
+        return None
+    missing = sorted(set(symbols) - set(dataset.elements))
+    if missing and value.get('teacher') is None:
+        return f'`dataset` has no {", ".join(missing)} of `structure`: give frames of all its elements.'
+    if len(dataset.references) > 1:
+        return (
+            f'`dataset` has labels of {len(dataset.references)} levels ({", ".join(dataset.references)}), whose '
+            'energies do not belong together: choose one with `filter_dataset`.'
+        )
+    return None
+
+
+def _wanted_codes(value: Mapping[str, Any]) -> dict[str, str]:
+    wanted = {'lammps': 'fits and runs the student'}
+    if value.get('teacher') is not None:
+        architecture, codes = value['teacher'].architecture, value['codes']
+        wanted.setdefault(code_key(architecture, codes), f'runs the teacher ({architecture})')
+        key = label_key(value)
+        if key != LABEL:
+            wanted.setdefault(key, 'labels the frames')
+    return wanted

@@ -109,8 +109,8 @@ def diffusion_coefficient(
 
     The line is fitted just behind the start of the window, where most of the information is: up to 1.5
     times the start, or twice the start where vibrations are not small. Only if the slope changes
-    significantly before the start, so that the motion becomes diffusive only there, is it fitted from 1.625
-    to 3.25 times the start, and only if it still changes by 8 % there, to the second half of the window. A
+    significantly before the start, so that the motion becomes diffusive only there, is it fitted from 1.7
+    to 3.4 times the start, and only if it still changes by 8 % there, to the second half of the window. A
     window that ends at twice its start or earlier is used as it is.
 
     Where frames are much denser than the window needs, positions are first averaged over a twentieth of

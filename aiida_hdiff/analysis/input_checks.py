@@ -12,7 +12,7 @@ from aiida_hdiff.analysis._arrays import FloatArray, as_cells, as_positions, as_
 MIN_JUMP_A = 4.0
 """Longest way in Å that an atom may be displaced between two frames without any suspicion: longer than a hop."""
 
-CHUNK_POSITIONS = 2**13
+CHUNK_POSITIONS = 2**15
 """Number of positions that are looked at together."""
 
 

@@ -40,7 +40,7 @@ class StartTest:
     short, early
         The start to 1.5 and to 2 times it: one of them is fitted if the slope is the same before.
     late
-        1.625 to 3.25 times the start: fitted if it is not.
+        1.7 to 3.4 times the start: fitted if it is not.
     last
         The second half of the window: fitted if the slope changes much from early to late.
     """
@@ -59,7 +59,7 @@ class StartTest:
             before=LagWindow(2 * first // 5, 3 * first // 5),
             short=LagWindow(first, 3 * first // 2),
             early=LagWindow(first, 2 * first),
-            late=LagWindow(13 * first // 8, min(13 * first // 4, last)),
+            late=LagWindow(-(-17 * first // 10), min(17 * first // 5, last)),
             last=LagWindow((first + last) // 2, last),
         )
         enough = test.before.first >= 1 and all(one.last > one.first for one in test.windows)

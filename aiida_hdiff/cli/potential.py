@@ -1,4 +1,4 @@
-"""`aiida-hdiff potential import|check|trust`, beside `list`, `show` and `export`."""
+"""`aiida-hdiff potential import|check|convert|trust`, beside `list`, `show` and `export`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,48 @@ def check(node: str) -> None:
     if record:
         click.echo(f'trusted in this profile since {record["time"]} under {trust_key(one)} ({record["note"]})')
     raise fail(found)
+
+
+@potential.command('convert')
+@click.argument('node')
+@click.argument('structure')
+@click.option('--dtype', type=click.Choice(('float64', 'float32')), default='float64', show_default=True)
+@click.option('--code', default='hdiff-engine', show_default=True, help='An engine that has symmetrix-xl installed.')
+@with_profile
+def convert(node: str, structure: str, dtype: str, code: str) -> None:
+    """Convert a MACE model for faster runs, compare the result with the model on STRUCTURE, and wait for it.
+
+    STRUCTURE is a node, or a file that ASE reads, of the elements that are to run.
+    """
+    from aiida import orm
+    from aiida.common.exceptions import NotExistent
+    from aiida.engine import run_get_node
+    from aiida.plugins import CalculationFactory
+
+    from aiida_hdiff.data.model_trust import trusted_options
+
+    require_writable()
+    model = _load('hdiff.potential', node)
+    if Path(structure).is_file():
+        from ase.io import read
+
+        atoms = orm.StructureData(ase=read(structure))
+    else:
+        atoms = _load('core.structure', structure)
+    try:
+        inputs = {'code': orm.load_code(code), 'potential': model, 'structure': atoms, 'dtype': orm.Str(dtype)}
+        options = trusted_options([model])
+        outputs, job = run_get_node(CalculationFactory('hdiff.mace_convert'), **inputs, metadata={'options': options})
+    except (NotExistent, ValueError) as error:
+        raise fail(str(error)) from error
+    if not job.is_finished_ok:
+        raise fail(f'job {job.pk} ended with {job.exit_status}: {job.exit_message}')
+    frames = outputs['results']['frames']
+    largest = max(frame['forces_eV_A'] for frame in frames)
+    ratio = frames[-1]['cpu_s'][1] / frames[-1]['cpu_s'][0]
+    click.echo(
+        f'potential {outputs["potential"].pk}: forces within {largest:.1g} eV/Å of mace-torch, {ratio:.1f}x as fast'
+    )
 
 
 @potential.command('trust')

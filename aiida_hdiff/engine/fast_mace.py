@@ -56,10 +56,13 @@ def symmetrix_calculator(path: str | Path | None, *, dtype: str, head: str | Non
     record = {'implementation': 'symmetrix', 'variant': 'direct', 'dtype': dtype}
     try:
         calculator = Symmetrix(str(path), dtype=dtype, head=head, streamed_edges='direct')
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:
+        reason = str(error).partition('\n')[0]
         record |= {'variant': 'non-compiled', 'warning': f'kernels were not compiled, the run is slower: {reason}'}
-        calculator = Symmetrix(str(path), dtype=dtype, head=head, streamed_edges='non-compiled')
+        try:
+            calculator = Symmetrix(str(path), dtype=dtype, head=head, streamed_edges='non-compiled')
+        except Exception as second:
+            raise NotApplicableError(f'{PACKAGE} cannot run the converted model here ({second})') from second
     setattr(calculator, RECORD, record)
     return calculator
 

@@ -12,7 +12,7 @@ from aiida_hdiff.workflows.validation import code_error, options_error
 
 ENGINE = 'engine'
 OWN_ENGINES = ('mace', 'chgnet')
-"""Architectures that may have a `hdiff-engine` of their own: MACE and CHGNet do not fit into one environment."""
+"""Architectures that may have a `hdiff-engine` of their own."""
 
 
 def code_key(architecture: str, codes: Collection[str], *, evaluates: bool = False) -> str:

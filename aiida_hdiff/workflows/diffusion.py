@@ -13,7 +13,6 @@ from aiida.engine import ExitCode, while_
 from aiida_hdiff.calculations.arrhenius import arrhenius_from_diffusivities, compare_arrhenius
 from aiida_hdiff.calculations.literature import compare_with_literature
 from aiida_hdiff.calculations.md_committee import committee_error
-from aiida_hdiff.calculations.potential_gate import compare_potentials
 from aiida_hdiff.calculations.stages import stage_settings
 from aiida_hdiff.data.arrhenius import ArrheniusData
 from aiida_hdiff.data.diffusivity import DiffusivityData
@@ -25,8 +24,6 @@ from aiida_hdiff.workflows.codes import code_key, codes_error
 from aiida_hdiff.workflows.diffusivity import DiffusivityWorkChain
 from aiida_hdiff.workflows.md_stage import define_vasp_inputs, engine_name, stage_finished
 from aiida_hdiff.workflows.settings import DiffusionProtocols
-from aiida_hdiff.workflows.train_plan import GIVEN
-from aiida_hdiff.workflows.train_stages import architecture_of
 from aiida_hdiff.workflows.train_validation import plan_error
 from aiida_hdiff.workflows.training_phase import TrainingPhase, plan_of
 from aiida_hdiff.workflows.validation import (
@@ -110,10 +107,6 @@ class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
         spec.output(
             'arrhenius_comparison', valid_type=orm.Dict, required=False, help='Whether the potentials share Ea and D0.'
         )
-        spec.output(
-            'potential_comparison', valid_type=orm.Dict, required=False,
-            help='With a plan: errors, verdict, Ea, D0 and D of each potential, see `compare_potentials`.',
-        )  # fmt: skip
         spec.exit_code(
             510,
             'ERROR_NO_ARRHENIUS',
@@ -263,33 +256,10 @@ class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
 
     def tabulate(self) -> None:
         """Set the potentials of a study with a plan side by side."""
-        plan, left_out = plan_of(self.inputs), self.left_out()
-        if not plan:
-            return
-        runs = self._runs()
-        rows = [
-            {
-                'label': label,
-                'kind': plan[label]['kind'].value if label in plan else GIVEN,
-                'architecture': architecture_of(plan[label]) if label in plan else potential.architecture,
-                'failure': left_out.get(label),
-                'runs': [run for run, (name, _, _) in runs.items() if name == label],
-            }
-            for label, potential in {**self.usable_potentials(), **plan}.items()
-        ]
-        nodes: dict[str, Any] = {f'arrhenius_{label}': node for label, node in self.ctx.arrhenius.items()}
-        nodes |= {f'diffusivity_{label}': node for label, node in self.ctx.diffusivities.items()}
-        for kind in ('evaluation', 'gate'):
-            found = self.outputs.get(f'{kind}s', {})
-            nodes |= {f'{kind}_{label}': node for label, node in found.items()}
-        if 'comparison' in self.outputs:
-            nodes['comparison'] = self.outputs['comparison']
-        self.out(
-            'potential_comparison',
-            compare_potentials(
-                orm.Dict({'potentials': rows}), **nodes, metadata={'call_link_label': 'compare_potentials'}
-            ),
-        )
+        runs: dict[str, list[str]] = {}
+        for run, (name, _, _) in self._runs().items():
+            runs.setdefault(name, []).append(run)
+        self.compare_potentials(runs, self.ctx.arrhenius, self.ctx.diffusivities)
 
     def results(self) -> ExitCode | None:
         """Say how complete the study is."""

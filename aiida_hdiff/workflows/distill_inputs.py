@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida_hdiff.calculations.distill_plan import teacher_calculator
-from aiida_hdiff.calculations.label import potential_error
+from aiida_hdiff.calculations.label import model_digest, potential_error
 from aiida_hdiff.calculations.md_job import structure_error
 from aiida_hdiff.data.model_trust import calculator_error, trust_error
 from aiida_hdiff.engine.label_settings import LabelSettings, label_settings_error
 from aiida_hdiff.sampling.distill_settings import DistillSettings
 from aiida_hdiff.workflows.codes import code_key, codes_error
+from aiida_hdiff.workflows.label_inputs import BACK_ENDS
 
 LABEL = 'label'
 
@@ -93,7 +94,12 @@ def _label_settings_error(value: Mapping[str, Any]) -> str | None:
         return f'`label_settings`: {error}'
     settings = LabelSettings.from_dict(given.get_dict())
     error = potential_error(settings, None, ()) or calculator_error(settings.calculator)
-    return None if error is None else f'`label_settings`: {error}'
+    if error:
+        return f'`label_settings`: {error}'
+    code = value['codes'].get(LABEL)
+    if code is not None and BACK_ENDS.get(code.default_calc_job_plugin) != 'engine':
+        return f'`codes.label` is set up for {code.default_calc_job_plugin!r}: give a `hdiff-engine` (`hdiff.label`).'
+    return None
 
 
 def _elements_error(value: Mapping[str, Any]) -> str | None:
@@ -112,7 +118,26 @@ def _elements_error(value: Mapping[str, Any]) -> str | None:
             f'`dataset` has labels of {len(dataset.references)} levels ({", ".join(dataset.references)}), whose '
             'energies do not belong together: choose one with `filter_dataset`.'
         )
-    return None
+    return _level_error(value)
+
+
+def _level_error(value: Mapping[str, Any]) -> str | None:
+    """Return that the labels of a given set are not those that the teacher will add, or ``None``."""
+    if value.get('teacher') is None:
+        return None
+    if value.get('label_settings') is not None:
+        wanted = LabelSettings.from_dict(value['label_settings'].get_dict()).reference()
+    else:
+        settings = LabelSettings.from_dict(teacher_calculator(value['teacher']))
+        model = None if value['teacher'].architecture == 'emt' else value['teacher']
+        wanted = settings.reference(model_digest(model))
+    found = value['dataset'].references
+    if found == [wanted]:
+        return None
+    return (
+        f'`dataset` was labelled with {found[0] or "unknown settings"}, but frames will be labelled with {wanted}: '
+        'label it again by `hdiff.label` with the teacher, or leave one of them out.'
+    )
 
 
 def _wanted_codes(value: Mapping[str, Any]) -> dict[str, str]:

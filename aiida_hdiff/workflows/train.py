@@ -101,11 +101,15 @@ class TrainWorkChain(TrainProtocols, WorkChain):
 
     def setup(self) -> None:
         """Begin with the potential that is given, if one is."""
-        self.ctx.limits = GateLimits(**self.inputs.gate.get_dict())
         self.ctx.potential = self.inputs.get('potential', None)
-        self.ctx.judged = {}
+        self.ctx.judged, self.ctx.failure = {}, ''
         if self.ctx.potential is not None:
             self.out('potential', self.ctx.potential)
+
+    @property
+    def limits(self) -> GateLimits:
+        """The limits of the gate."""
+        return GateLimits(**self.inputs.gate.get_dict())
 
     def is_trained(self) -> bool:
         """Whether there is something to train."""
@@ -155,8 +159,8 @@ class TrainWorkChain(TrainProtocols, WorkChain):
     def is_run(self) -> bool:
         """Whether to run the potential: not if its errors are above the limits already."""
         evaluation = self.ctx.judged.get('evaluation')
-        refused = evaluation is not None and error_reasons(evaluation.get_dict(), self.ctx.limits)
-        return bool(self.ctx.limits.smoke_time_ps and not refused)
+        refused = evaluation is not None and error_reasons(evaluation.get_dict(), self.limits)
+        return bool(self.limits.smoke_time_ps and not refused)
 
     def run_smoke(self) -> ToContext:
         """Run at constant energy for a short time."""
@@ -171,14 +175,15 @@ class TrainWorkChain(TrainProtocols, WorkChain):
         if node.is_finished_ok:
             self.ctx.judged['trajectory'] = node.outputs.trajectory
         elif node.exit_status in _EXPLODED:
-            self.ctx.judged['failure'] = orm.Str(_why(node))
+            self.ctx.failure = _why(node)
         else:
             return self.exit_codes.ERROR_SMOKE_RUN_FAILED.format(message=_why(node))
         return None
 
     def judge(self) -> ExitCode | None:
         """Say whether the potential passes."""
-        gate = judge_potential(self.inputs.gate, **self.ctx.judged, metadata={'call_link_label': 'judge'})
+        failure = {'failure': orm.Str(self.ctx.failure)} if self.ctx.failure else {}
+        gate = judge_potential(self.inputs.gate, **self.ctx.judged, **failure, metadata={'call_link_label': 'judge'})
         self.out('gate', gate)
         if gate['passed']:
             return None

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 from aiida import orm
 
 from aiida_hdiff.analysis.gate import gate_error
+from aiida_hdiff.calculations.potential_gate import compare_potentials
 from aiida_hdiff.calculations.splits import split_dataset
 from aiida_hdiff.common.throttle import ThrottledWorkChain
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.workflows.train import SETS, TrainWorkChain, train_error, wanted_codes
-from aiida_hdiff.workflows.train_plan import TRAINED_ON_A_SET, training_levels
+from aiida_hdiff.workflows.train_plan import GIVEN, TRAINED_ON_A_SET, training_levels
 from aiida_hdiff.workflows.train_stages import architecture_of
 from aiida_hdiff.workflows.validation import system_error, vasp_error
 
@@ -60,6 +61,11 @@ class TrainingPhase(ThrottledWorkChain):
             spec.output_namespace(
                 name, valid_type=kind, dynamic=True, help=f'`{source}` of `hdiff.train` by potential of the plan.'
             )
+
+        spec.output(
+            'potential_comparison', valid_type=orm.Dict, required=False,
+            help='Errors, verdict, Ea, D0 and D of each potential, see `compare_potentials`.',
+        )  # fmt: skip
 
     def prepare_training(self) -> None:
         """Split the data set, and begin with the potentials that wait for none."""
@@ -135,6 +141,45 @@ class TrainingPhase(ThrottledWorkChain):
             else:
                 found[label] = child.exit_message or f'process {child.process_state.value}'
         return found
+
+    def compare_potentials(
+        self, runs: Mapping[str, Sequence[str]], arrhenius: Mapping[str, Any], diffusivities: Mapping[str, Any]
+    ) -> None:
+        """Attach the table of the potentials of a study with a plan.
+
+        Parameters
+        ----------
+        runs
+            Labels of the runs by label of the potential.
+        arrhenius, diffusivities
+            Nodes by label of the potential, and by label of the run.
+        """
+        plan, left_out = self._plan(), self.left_out()
+        if not plan:
+            return
+        rows = [
+            {
+                'label': label,
+                'kind': plan[label]['kind'].value if label in plan else GIVEN,
+                'architecture': architecture_of(plan[label]) if label in plan else potential.architecture,
+                'failure': left_out.get(label),
+                'runs': list(runs.get(label, ())),
+            }
+            for label, potential in {**self.usable_potentials(), **plan}.items()
+        ]
+        found = {
+            'evaluation': self.outputs.get('evaluations', {}),
+            'gate': self.outputs.get('gates', {}),
+            'arrhenius': arrhenius,
+            'diffusivity': diffusivities,
+        }
+        nodes = {f'{kind}_{label}': node for kind, by_label in found.items() for label, node in by_label.items()}
+        if 'comparison' in self.outputs:
+            nodes['comparison'] = self.outputs['comparison']
+        table = compare_potentials(
+            orm.Dict({'potentials': rows}), **nodes, metadata={'call_link_label': 'compare_potentials'}
+        )
+        self.out('potential_comparison', table)
 
     def _usage_error(self, label: str, child: orm.ProcessNode) -> str | None:
         potential = child.outputs.potential

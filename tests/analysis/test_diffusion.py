@@ -224,7 +224,7 @@ def test_shortest_run_that_the_window_allows(rng):
 
 @pytest.mark.parametrize(
     ('back', 'rate', 'window'),
-    [(0.0, 1.0, (2.0, 3.0)), (0.0, 0.02, (2.0, 4.0)), (0.4, 1.0, (3.2, 6.5)), (0.4, 0.4, (6.0, 10.0))],
+    [(0.0, 1.0, (2.0, 3.0)), (0.0, 0.02, (2.0, 4.0)), (0.4, 1.0, (3.4, 6.8)), (0.4, 0.4, (6.0, 10.0))],
     ids=['fast', 'vibrations', 'back-jumps', 'slow back-jumps'],
 )
 def test_the_motion_decides_which_lags_are_fitted(rng, back, rate, window):

@@ -12,7 +12,7 @@ DT = 0.1
 
 def test_windows_of_the_start_test():
     test = StartTest.of(LagWindow(20, 100))
-    expected = (8, 12), (20, 30), (20, 40), (32, 65), (60, 100)
+    expected = (8, 12), (20, 30), (20, 40), (34, 68), (60, 100)
     assert test.windows == tuple(LagWindow(*lags) for lags in expected)
 
 

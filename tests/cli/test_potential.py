@@ -37,6 +37,17 @@ def potentials():
     return orm.QueryBuilder().append(PotentialData).all(flat=True)
 
 
+def test_conversions_that_are_refused(fresh, run_command, model, fake_code, generate_structure):
+    fake_code('hdiff.mace_convert', label='hdiff-engine')
+    node = PotentialData.from_file(model(genuine_model('mace')), architecture='mace', elements=['Mg', 'H']).store()
+    structure = generate_structure().store()
+    output = run_command('potential', 'convert', node.pk, structure.pk, code=1)
+    assert '`potential` does not cover Ni of `structure`' in output
+    assert 'other-engine' in run_command(
+        'potential', 'convert', node.pk, structure.pk, '--code', 'other-engine', code=1
+    )
+
+
 def test_import(fresh, run_command, model):
     content = genuine_model('mace')
     path = model(content)

@@ -146,6 +146,14 @@ class TestWithSymmetrix:
         assert code == CONVERSION_DIFFERS
         assert 'differs by' in status['message']
 
+    def test_converted_files_that_symmetrix_does_not_read(self):
+        write_model()
+        Path('converted.json').write_text('{"model_type": "MACE"}')
+        code, status = run('md')
+        assert code == FINISHED
+        assert status['calculator']['implementation'] == 'mace_torch'
+        assert 'cannot run the converted model here' in status['calculator']['warning']
+
     def test_models_that_cannot_be_converted(self):
         write_model(max_ell=2)
         code, status = run('convert-mace')

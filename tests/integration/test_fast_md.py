@@ -120,3 +120,26 @@ def small_model(engine, folder, **options):
     script = f'from tests.engine.test_fast_mace import write_model; write_model({str(target)!r}, **{options!r})'
     subprocess.run([Path(engine).parent / 'python', '-c', script], cwd=ROOT, check=True, capture_output=True)
     return PotentialData(architecture='mace', elements=['H', 'Mg'], files=[target.read_bytes()]).store()
+
+
+def test_conversion_from_the_command_line(aiida_code_installed, hydride, tmp_path):
+    from click.testing import CliRunner
+
+    from aiida_hdiff.cli import main
+
+    engine = engine_with('symmetrix')
+    aiida_code_installed(
+        label='fast-engine',
+        default_calc_job_plugin='hdiff.mace_convert',
+        filepath_executable=engine,
+        prepend_text=f'export CXX=/no/such/compiler PYTHONPATH={ROOT}',
+    )
+    model = small_model(engine, tmp_path)
+    hydride.get_ase().write(tmp_path / 'hydride.cif')
+    arguments = ['potential', 'convert', str(model.pk), str(tmp_path / 'hydride.cif'), '--code', 'fast-engine']
+    result = CliRunner().invoke(main, [*arguments, '--dtype', 'float32'])
+    assert result.exit_code == 0, result.output
+    assert 'of mace-torch' in result.output
+    converted = orm.load_node(int(result.output.split('potential ')[1].split(':')[0]))
+    assert converted.converted_file is not None
+    assert converted.options['dtype'] == 'float32'

@@ -1,5 +1,6 @@
 """The workchain that teaches a student: its inputs, its decisions, and every way in which it ends."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from aiida_hdiff.calculations import distill_plan as plans
 from aiida_hdiff.calculations.close_contacts import close_contact_frames
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.potential import PotentialData
+from aiida_hdiff.engine.label_settings import LabelSettings
 from aiida_hdiff.formats import LabelledFrame, LabelledFrames
 from aiida_hdiff.workflows.distill import DistillWorkChain
 from tests.conftest import copper_frames
@@ -94,6 +96,12 @@ def test_inputs_that_are_accepted(inputs, error_of, generate_structure, generate
     assert error_of('hdiff.distill', inputs()) is None
     assert error_of('hdiff.distill', inputs(training_cell=generate_structure(1, 1))) is None
     own = {'lammps': fake_code(), 'chgnet': fake_code('hdiff.md', label='c')}
+    labelled_before = dataset()
+    emt = generate_potential('emt', elements=('Cu', 'H'))
+    frames = [replace(one, reference=LabelSettings('emt').reference()) for one in labelled_before.frames()]
+    given = LabelledDataset(LabelledFrames.from_frames(frames))
+    copper = generate_structure(atoms=copper_frames(4)[3])
+    assert error_of('hdiff.distill', inputs(teacher=emt, dataset=given, structure=copper)) is None
     chgnet = generate_potential('chgnet')
     assert error_of('hdiff.distill', inputs(teacher=chgnet, codes=own)) is None
 
@@ -118,6 +126,10 @@ def test_inputs_that_are_refused(inputs, error_of, generate_structure, generate_
         ({'teacher': None, 'dataset': generate_dataset(3)}, '`dataset` has no Ni of `structure`'),
         ({'teacher': None, 'dataset': both, 'structure': copper}, '`dataset` has labels of 2 levels (a, b)'),
         ({'test': generate_dataset(3)}, '`test` is given, but frames of runs of `teacher` are held out'),
+        (
+            {'dataset': dataset(), 'structure': copper, 'teacher': generate_potential('emt', elements=('Cu', 'H'))},
+            '`dataset` was labelled with eam, but frames will be labelled with emt-',
+        ),
         (
             {'teacher': None, 'dataset': generate_dataset(3), 'label_settings': orm.Dict({'calculator': 'emt'})},
             '`label_settings` is given without `teacher`',
@@ -172,6 +184,19 @@ def test_labels(chain):
     assert process.inspect_labels() is None
     assert process.ctx.rounds[-1]['n_added'] == 1
     assert process.ctx.train.n_frames == 4
+
+
+def test_another_method_may_label(chain, inputs, error_of, fake_code):
+    other = orm.Dict({'calculator': 'emt'})
+    codes = {**inputs()['codes'], 'label': fake_code('hdiff.label', label='gpaw')}
+    process = chain(label_settings=other, codes=codes)
+    _, values = process._labels('label_00')
+    assert values['code'].label == 'gpaw'
+    assert values['settings'].get_dict() == {'calculator': 'emt'}
+    assert 'potential' not in values
+    wrong = {**codes, 'label': fake_code('hdiff.lammps_md', label='wrong')}
+    error = error_of('hdiff.distill', inputs(label_settings=other, codes=wrong))
+    assert '`codes.label` is set up for' in error
 
 
 def test_labels_that_fail(chain):

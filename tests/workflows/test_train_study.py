@@ -18,9 +18,8 @@ CHGNET = {'architecture': 'chgnet', 'file': 'chgnet.model', 'elements': ['H', 'N
 SCRATCH = {'kind': 'from_scratch', 'config': TINY}
 
 
-@pytest.fixture
-def nickel_set():
-    """Give a factory of data sets of nickel and hydrogen with labels by EMT."""
+def nickel_set(n_frames=12, seed=1):
+    """Return a data set of nickel and hydrogen with labels by EMT."""
     from dataclasses import replace
 
     from ase.calculators.emt import EMT
@@ -28,30 +27,28 @@ def nickel_set():
     from aiida_hdiff.formats import LabelledFrame
     from tests.conftest import nickel_hydride
 
-    def factory(n_frames=12, seed=1, **changes):
-        rng, frames = np.random.default_rng(seed), []
-        for index in range(n_frames):
-            atoms = nickel_hydride(1, 1 + index % 2)
-            atoms.positions += rng.normal(0.0, 0.05, atoms.positions.shape)
-            atoms.calc = EMT()
-            for label in ('potential_energy', 'forces', 'stress'):
-                getattr(atoms, f'get_{label}')()
-            frames.append(replace(LabelledFrame.from_ase(atoms), origin=f'md:{index}', reference='emt', **changes))
-        return LabelledDataset(LabelledFrames.from_frames(frames))
-
-    return factory
+    rng, frames = np.random.default_rng(seed), []
+    for index in range(n_frames):
+        atoms = nickel_hydride(1, 1 + index % 2)
+        atoms.positions += rng.normal(0.0, 0.05, atoms.positions.shape)
+        atoms.calc = EMT()
+        for label in ('potential_energy', 'forces', 'stress'):
+            getattr(atoms, f'get_{label}')()
+        frames.append(replace(LabelledFrame.from_ase(atoms), origin=f'md:{index}', reference='emt'))
+    return LabelledDataset(LabelledFrames.from_frames(frames))
 
 
 @pytest.fixture(scope='module')
 def stored(aiida_profile):
-    """Return what all studies have: their structure."""
+    """Return what all studies have: their structure, and the data set."""
     from tests.conftest import nickel_hydride
 
-    return {**STUDY, 'structure': {'node': orm.StructureData(ase=nickel_hydride(3, 2)).store().uuid}}
+    structure = orm.StructureData(ase=nickel_hydride(3, 2)).store()
+    return {**STUDY, 'structure': {'node': structure.uuid}}, {'node': nickel_set().store().uuid}
 
 
 @pytest.fixture
-def build(fake_code, tmp_path, nickel_set, monkeypatch, stored):
+def build(fake_code, tmp_path, monkeypatch, stored):
     """Give a function that makes the builder of a study and validates it, with codes that are never run."""
     codes = {'lammps': fake_code().full_label, 'engine': fake_code('hdiff.md').full_label}
     monkeypatch.setattr('aiida_hdiff.workflows.study.DEFAULT_CODES', codes)
@@ -60,10 +57,9 @@ def build(fake_code, tmp_path, nickel_set, monkeypatch, stored):
     (tmp_path / 'text.model').write_bytes(b'this is no model')
 
     def make(potentials, training=None, **changes):
-        node = nickel_set().store()
-        section = {'dataset': {'node': node.pk}, 'split': {'valid': 2, 'test': 2}}
-        section = {**section, **(training or {})}
-        builder = study_builder({**stored, 'potentials': potentials, 'training': section, **changes}, tmp_path)
+        study, dataset = stored
+        section = {'dataset': dataset, 'split': {'valid': 2, 'test': 2}, **(training or {})}
+        builder = study_builder({**study, 'potentials': potentials, 'training': section, **changes}, tmp_path)
         validate_builder(builder)
         return builder
 
@@ -97,7 +93,7 @@ def test_builder(build, fake_code):
     assert plan_seconds(builder) > 60
 
 
-def test_sets_from_files_and_parts(build, tmp_path, nickel_set, stored):
+def test_sets_from_files_and_parts(build, tmp_path, stored):
     from aiida_hdiff.formats import write_extxyz
 
     parts = {}
@@ -107,7 +103,7 @@ def test_sets_from_files_and_parts(build, tmp_path, nickel_set, stored):
         parts[name] = {'file': f'{name}.xyz'}
     with pytest.raises(ValueError, match=r'`training.dataset` is given beside `train`, `valid` or `test`'):
         build({'scratch': SCRATCH}, parts)
-    study = {**stored, 'potentials': {'scratch': SCRATCH}, 'training': parts}
+    study = {**stored[0], 'potentials': {'scratch': SCRATCH}, 'training': parts}
     builder = study_builder(study, tmp_path)
     validate_builder(builder)
     assert builder.training.train.creator.process_type == 'aiida.calculations:hdiff.import_extxyz'
@@ -215,7 +211,7 @@ def test_bad_frames_are_refused(build, tmp_path, content, message):
     assert message in str(caught.value)
 
 
-def test_files_of_two_levels_are_not_joined(build, tmp_path, nickel_set):
+def test_files_of_two_levels_are_not_joined(build, tmp_path):
     from aiida_hdiff.formats import write_extxyz
 
     for name, seed in (('a', 1), ('b', 2)):

@@ -160,32 +160,29 @@ def test_a_trained_potential_that_does_not_suit_the_cell_is_left_out(study, chil
     assert "twice the cutoff of potential 'good' (9.00 Å)" in study.left_out()['good']
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (lambda: {'plan': {}}, '`training.plan` is empty: give the potentials'),
-        (lambda: {'plan': {'lj': {}}}, "potential 'lj' is in `potentials` and in `training.plan`"),
-        (lambda: {'plan': {'a__b': {}}}, "the label 'a__b' of a potential cannot be used"),
-        (lambda: {'plan': {'a': {}}}, "potential 'a': `kind` is missing."),
+def test_bad_plans_are_refused(error_of, plan_inputs):
+    for change, message in [
+        ({'plan': {}}, '`training.plan` is empty: give the potentials'),
+        ({'plan': {'lj': {}}}, "potential 'lj' is in `potentials` and in `training.plan`"),
+        ({'plan': {'a__b': {}}}, "the label 'a__b' of a potential cannot be used"),
+        ({'plan': {'a': {}}}, "potential 'a': `kind` is missing."),
         (
-            lambda: {'plan': {'a': {'kind': orm.Str('given'), 'modell': orm.Int(1)}}},
+            {'plan': {'a': {'kind': orm.Str('given'), 'modell': orm.Int(1)}}},
             "potential 'a': unknown input `modell`",
         ),
-        (lambda: {'plan': {'a': {'kind': orm.Str('given'), 'potential': orm.Int(1)}}}, "potential 'a': `potential`: "),
+        ({'plan': {'a': {'kind': orm.Str('given'), 'potential': orm.Int(1)}}}, "potential 'a': `potential`: "),
         (
-            lambda: {'plan': {'a': {'kind': orm.Str('distilled'), 'teacher': orm.Int(1)}}},
+            {'plan': {'a': {'kind': orm.Str('distilled'), 'teacher': orm.Int(1)}}},
             "potential 'a': `teacher` is ",
         ),
-        (lambda: {'plan': {'a': {'kind': orm.Str('from_scratch')}}}, '`training.dataset` is missing'),
-        (lambda: {'split': orm.Dict({'seed': 1})}, '`training.split` is given without `training.dataset`'),
-        (lambda: {'gate': orm.Dict({'force': 1.0})}, '`training.gate`: unknown limit `force`'),
-        (lambda: {'gate': orm.Dict({})}, "potential 'good': `test` is missing: the gate limits the errors on it"),
-    ],
-)
-def test_bad_plans_are_refused(error_of, plan_inputs, change, message):
-    inputs = plan_inputs()
-    inputs['training'] |= change()
-    assert message in error_of('hdiff.diffusion', inputs)
+        ({'plan': {'a': {'kind': orm.Str('from_scratch')}}}, '`training.dataset` is missing'),
+        ({'split': orm.Dict({'seed': 1})}, '`training.split` is given without `training.dataset`'),
+        ({'gate': orm.Dict({'force': 1.0})}, '`training.gate`: unknown limit `force`'),
+        ({'gate': orm.Dict({})}, "potential 'good': `test` is missing: the gate limits the errors on it"),
+    ]:
+        inputs = plan_inputs()
+        inputs['training'] |= change
+        assert message in error_of('hdiff.diffusion', inputs)
 
 
 def test_data_sets_are_given_once_and_with_a_split(error_of, plan_inputs, generate_dataset):

@@ -31,16 +31,19 @@ LIMITS = ('max_force_rmse_H_meV_A', 'max_drift_meV_per_atom_per_ps', 'max_path_e
 def gather_start_frames(
     contacts: ConfigurationsData | None = None, path: ConfigurationsData | None = None, **trajectories: MDTrajectory
 ) -> ConfigurationsData:
-    """Join what the teacher labels at first: frames of its runs but the first of each, close contacts and paths.
+    """Join what the teacher labels at first: frames of its runs, close contacts and paths.
 
-    Frames of runs whose names begin with ``test_`` are of the group ``held_out``.
+    Frames of runs whose names begin with ``test_``, but the first, are of the group ``held_out``. The first frame of
+    the others, the ideal crystal, ties down the energies at low temperature.
     """
     images, origins, groups = [], [], []
     for name in sorted(trajectories):
         found, steps = _images(trajectories[name])
-        images += found[1:]
-        origins += [f'{name}:{step}' for step in steps[1:]]
-        groups += [TEST if name.startswith('test_') else 'teacher_md'] * (len(found) - 1)
+        held_out = name.startswith('test_')
+        first = 1 if held_out else 0
+        images += found[first:]
+        origins += [f'{name}:{step}' for step in steps[first:]]
+        groups += [TEST if held_out else 'teacher_md'] * (len(found) - first)
     for node in (contacts, path):
         if node is not None:
             frames = node.frames()

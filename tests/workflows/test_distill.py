@@ -355,15 +355,15 @@ def test_a_data_set_alone_is_fitted_once(chain, inputs, generate_structure):
 
 
 def test_frames_of_runs(generate_trajectory, generate_structure):
-    """The first frame of a run is the ideal crystal; of a failed run the last ones are taken, too."""
+    """The first frame of a run is the ideal crystal, which is no test; of a failed run the last ones are taken, too."""
     cells = np.broadcast_to(9.0 * np.eye(3), (10, 3, 3))
     grid = 3.0 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1.0]])
     positions = grid + 0.01 * np.arange(10)[:, None, None]
     positions[8, 4] = grid[0] + 0.08 + [0.3, 0.0, 0.0]
     run = generate_trajectory(positions, cells=cells).store()
     start = steps.gather_start_frames(h1_300K=run, test_h1_300K=run)
-    assert start.frames().config_types == ('teacher_md',) * 9 + (steps.TEST,) * 9
-    assert start.frames().origins[:2] == ('h1_300K:1', 'h1_300K:2')
+    assert start.frames().config_types == ('teacher_md',) * 10 + (steps.TEST,) * 9
+    assert start.frames().origins[9:11] == ('h1_300K:9', 'test_h1_300K:1')
     settings = orm.Dict({'hot_frames': 2})
     found = steps.gather_hot_frames(settings, orm.List(['hot_1']), orm.Int(2), hot_0=run, hot_1=run)
     assert found['frames'].frames().origins == tuple(

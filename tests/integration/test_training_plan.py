@@ -1,5 +1,7 @@
 """A study file with three trained potentials, from a file of frames to the table of the potentials."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -83,8 +85,8 @@ def study(tmp_path, aiida_code_installed, aiida_profile, setfl_path):
     content = {
         'title': 'three potentials',
         'structure': {'host': 'Ni', 'lattice': 'fcc', 'supercell': [2, 2, 2]},
-        'hydrogen': {'n_hydrogen': 2, 'seed': 1},
-        'temperatures_K': [400, 600],
+        'hydrogen': {'n_hydrogen': 4, 'seed': 1},
+        'temperatures_K': [500, 800],
         'protocol': 'demo',
         'settings': {
             'npt': {**stage, 'barostat_time_fs': 200.0},
@@ -94,7 +96,7 @@ def study(tmp_path, aiida_code_installed, aiida_profile, setfl_path):
             'gate': {'temperature_tolerance_K': 5000.0, 'drift_limit_meV_per_atom_per_ns': 1e6},
         },
         'codes': codes,
-        'options': {'environment_variables': environment, 'append_text': 'times'},
+        'options': {'environment_variables': environment},
         'training': {
             'dataset': {'file': 'frames.xyz', 'reference': 'eam'},
             'split': {'valid': 4, 'test': 8},
@@ -132,21 +134,6 @@ def test_a_potential_that_fails_leaves_the_others_untouched(study):
     assert result.exit_code == 0, result.output
     assert '3 potentials to train or to judge first' in result.output
     node = orm.load_node(int(result.output.rsplit('study ', 1)[1].split()[0]))
-    import json
-    import re
-    total = 0.0
-    for job in node.called_descendants:
-        if isinstance(job, orm.CalcJobNode):
-            text = job.outputs.retrieved.get_object_content('_scheduler-stdout.txt')
-            last = text.strip().splitlines()[-1]
-            numbers = re.findall(r'(\d+)m([\d.]+)s', last)
-            cpu = sum(60 * float(m) + float(x) for m, x in numbers)
-            print(job.process_label, cpu)
-            total += cpu
-    print('TOTAL CPU', total)
-    for child in node.called:
-        print(child.pk, child.label, child.process_label, child.exit_status, child.exit_message)
-    print(json.dumps(node.outputs.potential_comparison.get_dict(), indent=1))
     assert node.exit_status == 713, node.exit_message
     assert re.fullmatch(
         r'Finished, but without the potentials chgnet_ft \(The potential does not pass its gate: force RMSE \d+.* is above '
@@ -154,7 +141,9 @@ def test_a_potential_that_fails_leaves_the_others_untouched(study):
         node.exit_message,
     ), node.exit_message
     outputs = node.outputs
-    assert set(outputs.potentials) == set(outputs.gates) == set(outputs.evaluations) == {'scratch', 'mace_ft', 'chgnet_ft'}
+    assert (
+        set(outputs.potentials) == set(outputs.gates) == set(outputs.evaluations) == {'scratch', 'mace_ft', 'chgnet_ft'}
+    )
     assert set(outputs.parity) == set(outputs.trainings) == set(outputs.curves) == set(outputs.potentials)
     assert set(outputs.arrhenius) == {'scratch', 'mace_ft'}
     rows = {row['label']: row for row in outputs.potential_comparison['potentials']}
@@ -163,7 +152,7 @@ def test_a_potential_that_fails_leaves_the_others_untouched(study):
     }  # fmt: skip
     for label in ('scratch', 'mace_ft'):
         assert rows[label]['rmse']['force_meV_A'] < 800.0 < rows['chgnet_ft']['rmse']['force_meV_A']
-        assert [one['temperature_K'] for one in rows[label]['diffusivities']] == [400.0, 600.0]
+        assert [one['temperature_K'] for one in rows[label]['diffusivities']] == [500.0, 800.0]
         assert rows[label]['activation_energy_eV'] == outputs.arrhenius[label].activation_energy_eV
         assert rows[label]['diffusivities'][0]['published'] or rows[label]['energy']
         made_from = ancestors(outputs.arrhenius[label])
@@ -174,5 +163,5 @@ def test_a_potential_that_fails_leaves_the_others_untouched(study):
     assert seeds == {1}
     states = {row.label: row.state for row in process_progress(node)}
     assert states['train_chgnet_ft'] == 'failed'
-    assert states['train_scratch'] == states['scratch_400K_0'] == 'finished'
-    assert 'chgnet_ft_400K_0' not in states
+    assert states['train_scratch'] == states['scratch_500K_0'] == 'finished'
+    assert 'chgnet_ft_500K_0' not in states

@@ -96,9 +96,8 @@ def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean
     s²/n (1 + 2ρ) with the correlation ρ of neighbouring blocks, corrected for its bias of -(1 + 2ρ)/n
     (Bartlett's formula cut after one block; Priestley, Spectral Analysis and Time Series (1981), 5.3 and
     6.2). So correlations up to the length of a block, a fortieth of the run, are fully counted, and the
-    error is not the largest of several, which would be too large on average. The spectral window has the
-    squared norm 3, so there would be n/3 degrees of freedom for normal blocks; blocks of rare hops are
-    not normal, and n/4 makes their intervals cover.
+    error is not the largest of several, which would be too large on average. As the spectral window has
+    the squared norm 3, there are n/3 degrees of freedom.
 
     A shorter series is cut into at most 12 blocks of at least `memory`, and the known covariance of
     neighbouring blocks is put back, see `_neighbour_correction`.
@@ -122,7 +121,7 @@ def blocked_mean(series: FloatArray, memory: int, overlap: float) -> BlockedMean
     n_blocks = min(most, series.size // (2 * memory))
     if n_blocks >= fewest:
         error = _neighbour_error(block_means(series, n_blocks))
-        return BlockedMean(float(series.mean()), error, n_blocks, n_blocks / 4.0)
+        return BlockedMean(float(series.mean()), error, n_blocks, n_blocks / 3.0)
     n_blocks = min(MIN_BLOCKS, series.size // memory)
     if n_blocks < 4:
         raise ValueError(f'{series.size} samples are fewer than four blocks of {memory}')

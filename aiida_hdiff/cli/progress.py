@@ -40,7 +40,8 @@ class Display:
             return
         if self._lines:
             click.echo(f'\x1b[{self._lines}F\x1b[J', nl=False)
-        lines = [*(_row(row) for row in rows), summary]
+        label_width = max((len(row.label) for row in rows), default=0)
+        lines = [*(_row(row, label_width) for row in rows), summary]
         width = shutil.get_terminal_size().columns
         click.echo('\n'.join(line[: max(20, width - 1)] for line in lines))
         self._lines = len(lines)
@@ -60,9 +61,9 @@ def _clock(seconds: float) -> str:
     return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
 
 
-def _row(row: RunProgress) -> str:
+def _row(row: RunProgress, width: int) -> str:
     filled = round(20 * row.steps_done / max(row.steps_total, 1))
-    return f'{row.label:<18} {"█" * filled}{"·" * (20 - filled)} {row.state:<9} {row.stage}'
+    return f'{row.label:<{width}} {"█" * filled}{"·" * (20 - filled)} {row.state:<9} {row.stage}'
 
 
 def quiet_console() -> None:

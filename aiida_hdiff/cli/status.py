@@ -20,8 +20,10 @@ def status(study: str, watch: bool) -> None:
     if watch:
         watch_study(node)
     else:
-        for row in process_progress(node):
-            click.echo(f'{row.label:<18} {row.state:<9} {row.steps_done:>10}/{row.steps_total}  {row.stage}')
-        Display().show(process_progress(node), final=True)
+        rows = process_progress(node)
+        width = max((len(row.label) for row in rows), default=0)
+        for row in rows:
+            click.echo(f'{row.label:<{width}} {row.state:<9} {row.steps_done:>10}/{row.steps_total}  {row.stage}')
+        Display().show(rows, final=True)
     state = node.process_state.value if node.process_state else 'unknown'
     click.echo(f'study {node.pk}: {state}{f", {node.exit_message}" if node.exit_message else ""}')

@@ -61,7 +61,8 @@ def test_neighbouring_blocks_that_are_correlated_are_counted(rng):
     relaxation = 62.5
     exact = np.sqrt(2 * relaxation / 5000)
     results = [blocked_mean(series, 12, 3.0) for series in vibration(rng, 5000, 300, 1.0, 1.0, relaxation)[:, :, 0].T]
-    assert {(one.n_blocks, one.degrees_of_freedom) for one in results} == {(40, 10.0)}
+    assert {one.n_blocks for one in results} == {40}
+    assert results[0].degrees_of_freedom == pytest.approx(40 / 3)
     assert np.sqrt(np.mean([one.std_error**2 for one in results])) == pytest.approx(exact, rel=0.08)
     assert abs(np.mean([abs(one.mean) < one.one_sigma for one in results]) - 0.68) < 0.08
 

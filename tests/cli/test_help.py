@@ -52,7 +52,7 @@ def test_nodes_are_listed_shown_and_exported():
     more = {name: children - {'list', 'show', 'export'} for name, children in found.items()}
     assert {name: children for name, children in more.items() if children} == {
         'dataset': {'import', 'split', 'subsample', 'statistics'},
-        'potential': {'import', 'check', 'trust', 'trust-calculator'},
+        'potential': {'import', 'check', 'convert', 'trust', 'trust-calculator'},
     }
     assert set(found) == set(NODES)
 

@@ -86,10 +86,10 @@ def study(tmp_path, aiida_code_installed, aiida_profile, setfl_path):
         'title': 'three potentials',
         'structure': {'host': 'Ni', 'lattice': 'fcc', 'supercell': [2, 2, 2]},
         'hydrogen': {'n_hydrogen': 4, 'seed': 1},
-        'temperatures_K': [1000, 1500],
+        'temperatures_K': [500, 1000],
         'protocol': 'demo',
         'settings': {
-            'npt': {**stage, 'barostat_time_fs': 200.0},
+            'npt': {**stage, 'barostat_time_fs': 20000.0},
             'nvt': stage,
             'nve': {'time_ps': 0.16, 'output_interval_fs': 0.5, 'checkpoint_interval_ps': 0.16},
             'analysis': {'window_ps': [0.005, 0.012], 'jump_length_A': 0.15, 'rdf_frame_interval_fs': 10.0},
@@ -153,7 +153,7 @@ def test_a_potential_that_fails_leaves_the_others_untouched(study):
     }  # fmt: skip
     for label in ('scratch', 'mace_ft'):
         assert rows[label]['rmse']['force_meV_A'] < 800.0 < rows['chgnet_ft']['rmse']['force_meV_A']
-        assert [one['temperature_K'] for one in rows[label]['diffusivities']] == [1000.0, 1500.0]
+        assert [one['temperature_K'] for one in rows[label]['diffusivities']] == [500.0, 1000.0]
         assert rows[label]['activation_energy_eV'] == outputs.arrhenius[label].activation_energy_eV
         assert rows[label]['diffusivities'][0]['published'] or rows[label]['energy']
         made_from = ancestors(outputs.arrhenius[label])
@@ -164,5 +164,5 @@ def test_a_potential_that_fails_leaves_the_others_untouched(study):
     assert seeds == {1}
     states = {row.label: row.state for row in process_progress(node)}
     assert states['train_chgnet_ft'] == 'failed'
-    assert states['train_scratch'] == states['scratch_1000K_0'] == 'finished'
-    assert 'chgnet_ft_1000K_0' not in states
+    assert states['train_scratch'] == states['scratch_500K_0'] == 'finished'
+    assert 'chgnet_ft_500K_0' not in states

@@ -34,8 +34,8 @@ class Reference:
     Parameters
     ----------
     text
-        `eam:FILE`, `chgnet`, `chgnet:MODEL` (weights that its package ships, such as `r2scan`), `emt` or `lj` (argon), as
-        in the environment variable.
+        `eam:FILE`, `chgnet`, `chgnet:MODEL` (weights that its package ships, such as `r2scan`), `emt` or `lj`
+        (argon), as in the environment variable.
 
     Raises
     ------
@@ -47,7 +47,8 @@ class Reference:
         kind, _, file = text.partition(':')
         if kind not in _CALCULATORS:
             raise StandinError(
-                f'{VARIABLE} is {text!r}: set it to eam:<file>, chgnet, chgnet:<model>, emt or lj; there is no DFT in the stand-in'
+                f'{VARIABLE} is {text!r}: set it to eam:<file>, chgnet, chgnet:<model>, emt or lj; '
+                'there is no DFT in the stand-in'
             )
         self.name = f'{kind} {Path(file).name}'.strip()
         try:

@@ -204,7 +204,7 @@ def test_references_are_complete(reference):
     assert re.fullmatch(r'10\.\d{4,9}/[-._;()/:A-Za-z0-9]+', reference.doi)
     assert re.fullmatch(r'[A-Z][A-Za-z]+\d{4}[a-z]?', reference.key)
     assert reference.year in reference.key
-    assert all(author == 'others' or re.fullmatch(r"[^,]+, [^,]+", author) for author in reference.authors)
+    assert all(author == 'others' or re.fullmatch(r'[^,]+, [^,]+', author) for author in reference.authors)
     assert all((reference.title, reference.journal, reference.volume, reference.pages))
     assert not re.search(r'[-–]', reference.pages), 'the first page or the number of the article'
 

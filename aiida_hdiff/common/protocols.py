@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -36,6 +38,12 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
+@cache
+def _read_protocols(name: str) -> dict[str, Any]:
+    text = (files('aiida_hdiff.workflows.protocols') / name).read_text(encoding='utf-8')
+    return dict(yaml.safe_load(text))
+
+
 class ProtocolMixin:
     """Settings by protocol name, from the YAML file that the class names."""
 
@@ -43,8 +51,7 @@ class ProtocolMixin:
 
     @classmethod
     def _load_protocols(cls) -> dict[str, Any]:
-        text = (files('aiida_hdiff.workflows.protocols') / cls._protocol_file).read_text(encoding='utf-8')
-        return dict(yaml.safe_load(text))
+        return deepcopy(_read_protocols(cls._protocol_file))
 
     @classmethod
     def get_default_protocol(cls) -> str:

@@ -169,7 +169,8 @@ def _codes(
     from aiida.common.exceptions import NotExistent
 
     named = study.get('codes', {})
-    names = {code_key(node.architecture, named) for node in potentials.values()} | codes_of_plan(training, named)
+    names = {code_key(node.architecture, named) for node in potentials.values()}
+    names |= codes_of_plan(training, named, potentials)
     codes: dict[str, orm.AbstractCode] = {}
     for name in sorted(names):
         label = named[name] if name in named else DEFAULT_CODES[name]

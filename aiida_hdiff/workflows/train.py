@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiida import orm
@@ -318,9 +318,15 @@ def wanted_codes(value: Mapping[str, Any]) -> dict[str, str]:
         key = code_key(architecture, codes, evaluates=True)
         wanted.setdefault(key, f'evaluates potentials of the architecture {architecture}')
     if 'teacher' in value:
-        teacher = value['teacher'].architecture
-        wanted.setdefault(code_key(teacher, codes, evaluates=True), f'labels with the teacher ({teacher})')
+        for key, purpose in codes_of_teacher(value['teacher'].architecture, codes).items():
+            wanted.setdefault(key, purpose)
     return wanted
+
+
+def codes_of_teacher(architecture: str, codes: Collection[str]) -> dict[str, str]:
+    """Return what the codes that run a teacher and label with it are for, by key."""
+    runs = {code_key(architecture, codes): f'runs the teacher ({architecture})'}
+    return {**runs, code_key(architecture, codes, evaluates=True): f'labels with the teacher ({architecture})'}
 
 
 def _potential_error(value: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.workflows.dataset_files import dataset_from_spec
 from aiida_hdiff.workflows.potentials import potential_from_spec
 from aiida_hdiff.workflows.settings import TrainProtocols
-from aiida_hdiff.workflows.train import SETS, wanted_codes
+from aiida_hdiff.workflows.train import SETS, codes_of_teacher, wanted_codes
 from aiida_hdiff.workflows.train_plan import (
     FINE_TUNED,
     FROM_SCRATCH,
@@ -23,6 +23,7 @@ from aiida_hdiff.workflows.train_plan import (
     VASP_MLFF,
 )
 from aiida_hdiff.workflows.training import OnTheFlyProtocols
+from aiida_hdiff.workflows.training_phase import architecture_in_study, teachers_of
 
 _OF_TRAINING = ('kind', 'foundation', 'teacher', 'training_cell', 'replay', 'config', 'settings', 'seed', 'kpoints')
 _REFIT = {'ramp': {'time_ps': 0.0}, 'plateaus': {'temperatures_K': []}}
@@ -77,7 +78,9 @@ def training_from_study(study: Mapping[str, Any], folder: Path, structure: orm.S
     return training
 
 
-def codes_of_plan(training: Mapping[str, Any], named: Mapping[str, Any]) -> set[str]:
+def codes_of_plan(
+    training: Mapping[str, Any], named: Mapping[str, Any], given: Mapping[str, PotentialData]
+) -> set[str]:
     """Return the keys of the codes that a plan needs.
 
     Parameters
@@ -86,10 +89,14 @@ def codes_of_plan(training: Mapping[str, Any], named: Mapping[str, Any]) -> set[
         The input namespace `training`.
     named
         Codes that the study file names, by key.
+    given
+        Potentials without a `kind`, by label.
     """
+    plan = training.get('plan', {})
+    teachers = [one for one in teachers_of(plan).values() if one in plan or one in given]
     tested = {'test': None} if {'dataset', 'test'} & set(training) else {}
-    keys: set[str] = set()
-    for entry in training.get('plan', {}).values():
+    keys = {key for one in teachers for key in codes_of_teacher(architecture_in_study(one, plan, given), named)}
+    for entry in plan.values():
         own = {name: node for name, node in entry.items() if name != 'teacher'}
         keys |= set(wanted_codes({**own, **tested, 'codes': named}))
     return keys

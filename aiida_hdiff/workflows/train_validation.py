@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aiida_hdiff.workflows.train import OWN_INPUTS, SETS, TrainWorkChain, train_error
+from aiida_hdiff.workflows.codes import codes_error
+from aiida_hdiff.workflows.train import OWN_INPUTS, SETS, TrainWorkChain, codes_of_teacher, train_error
 from aiida_hdiff.workflows.train_plan import TRAINED_ON_A_SET, entry_error, teachers_error
 from aiida_hdiff.workflows.train_stages import architecture_of
-from aiida_hdiff.workflows.training_phase import plan_of, previewed_sets, teachers_of, train_inputs
+from aiida_hdiff.workflows.training_phase import (
+    architecture_in_study,
+    plan_of,
+    previewed_sets,
+    teachers_of,
+    train_inputs,
+)
 from aiida_hdiff.workflows.validation import cell_error
 
 _OF_ENTRY = ('kind', 'architecture', *OWN_INPUTS)
@@ -44,6 +51,9 @@ def plan_error(value: Mapping[str, Any]) -> str | None:
         later = frozenset({'teacher'} if teacher is not None and teacher not in given else ())
         inputs = train_inputs(value, label, sets, None if later or teacher is None else given[teacher])
         error = train_error(inputs, later=later) or _cell_error(value, label, entry)
+        if later and not error:
+            wanted = codes_of_teacher(architecture_in_study(str(teacher), plan, given), value.get('codes') or {})
+            error = codes_error(wanted, value.get('codes') or {}, value.get('options'))
         if error:
             return f'potential {label!r}: {error}'
     return None

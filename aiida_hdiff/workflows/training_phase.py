@@ -220,6 +220,11 @@ def teachers_of(plan: Mapping[str, Any]) -> dict[str, str]:
     return {label: entry['teacher'].value for label, entry in plan.items() if 'teacher' in entry}
 
 
+def architecture_in_study(label: str, plan: Mapping[str, Any], given: Mapping[str, PotentialData]) -> str:
+    """Return the architecture of a potential of the plan, also of one that is yet to be trained, or of a given one."""
+    return architecture_of(plan[label]) if label in plan else given[label].architecture
+
+
 def train_inputs(
     inputs: Mapping[str, Any], label: str, sets: Mapping[str, LabelledDataset], teacher: PotentialData | None
 ) -> dict[str, Any]:

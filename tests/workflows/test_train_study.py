@@ -229,6 +229,21 @@ def test_a_node_that_is_no_data_set(build):
         build({'scratch': SCRATCH}, {'dataset': {'node': node.pk}})
 
 
+def test_a_teacher_of_lammps_labels_by_the_engine(build, setfl_path):
+    eam = {'pair_style': 'eam/alloy', 'files': [str(setfl_path)]}
+    pod = {'kind': 'distilled', 'teacher': 'eam'}
+    for first in ({'kind': 'given', **eam}, eam):
+        builder = build({'eam': first, 'pod': pod})
+        assert set(builder.codes) == {'lammps', 'engine'}
+        for name in ('dataset', 'split'):
+            del builder.training[name]
+        builder.training['gate'] = orm.Dict({'energy_rmse_meV_per_atom': None, 'force_rmse_meV_A': None})
+        validate_builder(builder)
+        del builder.codes['engine']
+        with pytest.raises(ValueError, match=r"'pod': `codes.engine` is missing, which labels with the teacher"):
+            validate_builder(builder)
+
+
 def test_codes(build, fake_code):
     with pytest.raises(ValueError, match=r"code 'no@where' is not set up: run `aiida-hdiff setup`, or name another in"):
         build({'scratch': SCRATCH}, codes={'mace': 'no@where'})

@@ -88,7 +88,7 @@ def _potential(node: orm.WorkChainNode, label: str, potential: Any, model: Model
     """Return what there is of one potential, which may not exist if its training failed or has not ended."""
     runs = {link.link_label: link.node for link in node.base.links.get_outgoing(node_class=orm.WorkChainNode).all()}
     temperatures, curves, results = [], [], []
-    left_out = potential is None or (model is not None and model.left_out)
+    left_out = potential is None or (model is not None and (model.left_out or model.only_judged))
     for temperature in [] if left_out else node.inputs.temperatures.get_list():
         for replica in range(node.inputs.replicas.value):
             run = runs.get(run_label(label, temperature, replica))

@@ -13,7 +13,7 @@ from aiida_hdiff.common.units import EV_PER_ANGSTROM3_IN_GPA
 from aiida_hdiff.report.collect_parity import parity
 from aiida_hdiff.report.models import SETS, Gate, ModelRecord, SetErrors, Training
 from aiida_hdiff.workflows.train_plan import DISTILLED
-from aiida_hdiff.workflows.training_phase import OUTPUTS, plan_of, training_label
+from aiida_hdiff.workflows.training_phase import OUTPUTS, only_judged, plan_of, training_label
 
 _MEV_A3_IN_GPA = EV_PER_ANGSTROM3_IN_GPA / 1000.0
 
@@ -24,7 +24,7 @@ def collect_models(node: orm.WorkChainNode) -> dict[str, ModelRecord]:
     if not plan:
         return {}
     outputs, chains, compared, speeds = _plan_outputs(node), _chains(node), _compared(node), _speeds(node)
-    found = {}
+    found, without = {}, only_judged(plan)
     for label in reported_labels(node):
         of_label = {namespace: nodes[label] for namespace, nodes in outputs.items() if label in nodes}
         chain, row = chains.get(label), compared.get(label, {})
@@ -39,6 +39,7 @@ def collect_models(node: orm.WorkChainNode) -> dict[str, ModelRecord]:
             training=None if training is None else _training(training, chain),
             parity=parity(of_label['parity']) if 'parity' in of_label else (),
             steps_per_s=speeds.get(label),
+            only_judged=label in without,
             evaluation_uuid=None if evaluation is None else evaluation.uuid,
             gate_uuid=None if gate is None else gate.uuid,
         )

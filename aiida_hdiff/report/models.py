@@ -167,6 +167,8 @@ class ModelRecord:
         Labels and predictions on the test set.
     steps_per_s : float or None
         Median speed of its molecular dynamics.
+    only_judged : bool
+        Whether it was to run no molecular dynamics, as a teacher of others.
     evaluation_uuid, gate_uuid : str or None
         UUIDs of the nodes with the errors on the test set and with the verdict.
     """
@@ -178,6 +180,7 @@ class ModelRecord:
     training: Training | None = None
     parity: tuple[Parity, ...] = ()
     steps_per_s: float | None = None
+    only_judged: bool = False
     evaluation_uuid: str | None = None
     gate_uuid: str | None = None
 

@@ -41,6 +41,8 @@ def training_sentences(study: Study) -> list[str]:
         if model.left_out and model.gate is not None:
             reasons = '; '.join(model.gate.reasons) or 'it did not pass its check'
             sentences.append(f'{potential.label} was left out of the molecular dynamics: {reasons}.')
+        elif model.only_judged:
+            sentences.append(f'{potential.label} ran no molecular dynamics.')
     return sentences
 
 

@@ -11,6 +11,7 @@ from aiida_hdiff.workflows.md_stage import CODE_PLUGINS, engine_of, job_plugin
 from aiida_hdiff.workflows.validation import code_error, options_error
 
 ENGINE = 'engine'
+LABEL = 'label'
 OWN_ENGINES = ('mace', 'chgnet')
 """Architectures that may have a `hdiff-engine` of their own."""
 
@@ -31,6 +32,11 @@ def code_key(architecture: str, codes: Collection[str], *, evaluates: bool = Fal
     return architecture if key == ENGINE and architecture in OWN_ENGINES and architecture in codes else key
 
 
+def label_key(codes: Collection[str]) -> str:
+    """Return the key of the code that labels frames with another method than a potential, such as GPAW."""
+    return LABEL if LABEL in codes else ENGINE
+
+
 def codes_error(
     wanted: Mapping[str, str], codes: Mapping[str, orm.AbstractCode], options: Mapping[str, Any] | None
 ) -> str | None:
@@ -49,7 +55,7 @@ def codes_error(
         code = codes.get(key)
         if code is None:
             return f'`codes.{key}` is missing, which {purpose}.'
-        engine = ENGINE if key in OWN_ENGINES else key
+        engine = ENGINE if key in (*OWN_ENGINES, LABEL) else key
         if CODE_PLUGINS.get(code.default_calc_job_plugin or '') != engine:
             return (
                 f'`codes.{key}` is set up for {code.default_calc_job_plugin!r}: give one whose default plugin is '

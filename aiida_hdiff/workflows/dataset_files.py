@@ -32,7 +32,7 @@ def dataset_from_spec(spec: Mapping[str, Any], folder: Path) -> LabelledDataset:
     Parameters
     ----------
     spec
-        ``node`` (PK or UUID); or ``file`` or ``files``, with ``format`` and keys of :data:`DEFAULTS`.
+        ``node`` (PK, UUID or label); or ``file`` or ``files``, with ``format`` and keys of :data:`DEFAULTS`.
     folder
         Where relative paths start.
 

@@ -163,7 +163,7 @@ class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
         runs = {}
         for temperature in self.inputs.temperatures.get_list():
             for replica in range(self.inputs.replicas.value):
-                for potential in self.usable_potentials():
+                for potential in self.run_potentials():
                     label = run_label(potential, temperature, replica)
                     runs[label] = (potential, float(temperature), replica)
         return runs
@@ -205,7 +205,7 @@ class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
         """Fit the Arrhenius parameters of each potential to its resolved diffusivities."""
         children, failed, unfitted, unconverged, uncertain = self.children(), [], [], [], []
         self.ctx.diffusivities, self.ctx.arrhenius = {}, {}
-        for potential in self.usable_potentials():
+        for potential in self.run_potentials():
             found: dict[str, DiffusivityData] = {}
             missing: dict[str, dict[str, Any]] = {}
             for label, (name, temperature, _) in self._runs().items():
@@ -265,7 +265,7 @@ class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
         """Say how complete the study is."""
         failed, unfitted, unconverged = self.ctx.failed, self.ctx.unfitted, self.ctx.unconverged
         left_out = [f'{label} ({reason})' for label, reason in self.left_out().items()]
-        if left_out and not self.usable_potentials():
+        if left_out and not self.run_potentials():
             return self.exit_codes.ERROR_NO_POTENTIAL.format(reasons='; '.join(left_out))
         if unfitted:
             return self.exit_codes.ERROR_NO_ARRHENIUS.format(potentials=', '.join(unfitted))

@@ -15,7 +15,7 @@ from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.sampling.distill_settings import DistillSettings
 from aiida_hdiff.workflows.distill_children import DistillChildren
-from aiida_hdiff.workflows.distill_inputs import distill_error
+from aiida_hdiff.workflows.distill_inputs import distill_error, label_settings_refusal
 
 FAILED_RUN = (410, 411, 412)
 """Exit statuses of runs in which atoms were lost, energies were no numbers, or the temperature exploded."""
@@ -45,6 +45,7 @@ class DistillWorkChain(DistillChildren):
         spec.input('teacher', valid_type=PotentialData, required=False, help='Potential that moves and labels.')
         spec.input(
             'label_settings', valid_type=orm.Dict, serializer=orm.to_aiida_type, required=False,
+            validator=_validate_label_settings,
             help='Of `hdiff.label`, where another method than the teacher labels, by `codes.label`.',
         )  # fmt: skip
         spec.input('dataset', valid_type=LabelledDataset, required=False, help='Labelled frames to begin with.')
@@ -382,6 +383,10 @@ def _validate_settings(value: orm.Dict | None, _port: Any) -> str | None:
     except (ValueError, TypeError) as error:
         return str(error)
     return None
+
+
+def _validate_label_settings(value: orm.Dict | None, _port: Any) -> str | None:
+    return None if value is None else label_settings_refusal(value.get_dict())
 
 
 def _validate_seed(value: orm.Int | None, _port: Any) -> str | None:

@@ -11,7 +11,7 @@ from aiida_hdiff.calculations.distill_plan import PARAMETERS
 from aiida_hdiff.common.throttle import ThrottledWorkChain
 from aiida_hdiff.sampling.distill_settings import DistillSettings
 from aiida_hdiff.workflows.codes import code_key
-from aiida_hdiff.workflows.distill_inputs import label_key
+from aiida_hdiff.workflows.distill_inputs import labelling_key
 from aiida_hdiff.workflows.label import LabelWorkChain
 from aiida_hdiff.workflows.md_stage import MDStageWorkChain
 
@@ -85,7 +85,7 @@ class DistillChildren(ThrottledWorkChain):
     def _labels(self, label: str) -> tuple[Any, dict[str, Any]]:
         inputs: dict[str, Any] = {
             'frames': self.ctx.frames,
-            'code': self.inputs.codes[label_key(self.inputs)],
+            'code': self.inputs.codes[labelling_key(self.inputs)],
             'max_concurrent': self.inputs.max_concurrent,
             'max_failures': orm.Int(self.settings.max_label_failures),
             **self._options(),

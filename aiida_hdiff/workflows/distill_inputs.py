@@ -11,18 +11,17 @@ from aiida_hdiff.calculations.md_job import structure_error
 from aiida_hdiff.data.model_trust import calculator_error, trust_error
 from aiida_hdiff.engine.label_settings import LabelSettings, label_settings_error
 from aiida_hdiff.sampling.distill_settings import DistillSettings
-from aiida_hdiff.workflows.codes import code_key, codes_error
-from aiida_hdiff.workflows.label_inputs import BACK_ENDS
-
-LABEL = 'label'
+from aiida_hdiff.workflows.codes import code_key, codes_error, label_key
 
 
-def label_key(value: Mapping[str, Any]) -> str:
+def labelling_key(value: Mapping[str, Any]) -> str:
     """Return the key of the code that labels."""
     codes = value['codes']
-    if 'label_settings' in value:
-        return LABEL if LABEL in codes else 'engine'
-    return code_key(value['teacher'].architecture, codes, evaluates=True)
+    return (
+        label_key(codes)
+        if 'label_settings' in value
+        else code_key(value['teacher'].architecture, codes, evaluates=True)
+    )
 
 
 def distill_error(value: Mapping[str, Any]) -> str | None:
@@ -33,7 +32,6 @@ def distill_error(value: Mapping[str, Any]) -> str | None:
         _structures_error(value)
         or _source_error(value)
         or _teacher_error(value)
-        or _label_settings_error(value)
         or _elements_error(value)
         or codes_error(_wanted_codes(value), value['codes'], value.get('options'))
     )
@@ -85,21 +83,13 @@ def _teacher_error(value: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _label_settings_error(value: Mapping[str, Any]) -> str | None:
-    given = value.get('label_settings')
-    if given is None:
-        return None
-    error = label_settings_error(given.get_dict())
-    if error:
-        return f'`label_settings`: {error}'
-    settings = LabelSettings.from_dict(given.get_dict())
-    error = potential_error(settings, None, ()) or calculator_error(settings.calculator)
-    if error:
-        return f'`label_settings`: {error}'
-    code = value['codes'].get(LABEL)
-    if code is not None and BACK_ENDS.get(code.default_calc_job_plugin) != 'engine':
-        return f'`codes.label` is set up for {code.default_calc_job_plugin!r}: give a `hdiff-engine` (`hdiff.label`).'
-    return None
+def label_settings_refusal(given: Mapping[str, Any]) -> str | None:
+    """Return why frames cannot be labelled with these settings, beside a teacher that does not label, or ``None``."""
+    error = label_settings_error(given)
+    if error is None:
+        settings = LabelSettings.from_dict(given)
+        error = potential_error(settings, None, ()) or calculator_error(settings.calculator)
+    return None if error is None else f'`label_settings`: {error}'
 
 
 def _elements_error(value: Mapping[str, Any]) -> str | None:
@@ -145,7 +135,5 @@ def _wanted_codes(value: Mapping[str, Any]) -> dict[str, str]:
     if value.get('teacher') is not None:
         architecture, codes = value['teacher'].architecture, value['codes']
         wanted.setdefault(code_key(architecture, codes), f'runs the teacher ({architecture})')
-        key = label_key(value)
-        if key != LABEL:
-            wanted.setdefault(key, 'labels the frames')
+        wanted.setdefault(labelling_key(value), 'labels the frames')
     return wanted

@@ -16,18 +16,19 @@ from aiida_hdiff.common.units import BOLTZMANN_EV_PER_K, FS_PER_PS
 from aiida_hdiff.data.diffusivity import DiffusivityData
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.workflows.diffusion import run_label
+from aiida_hdiff.workflows.train_plan import DISTILLED
 from aiida_hdiff.workflows.train_stages import architecture_of
-from aiida_hdiff.workflows.training_phase import plan_of
+from aiida_hdiff.workflows.training_phase import only_judged, plan_of
 
 NODES_PER_RUN = 53
 NODES_PER_STUDY = 15
 BYTES_STORED = 7
 BYTES_TEMPORARY = 24
 SECONDS_PER_ATOM_STEP = {
-    'lammps': 1.35e-6, 'chgnet': 1.3e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5, 'eam': 1e-5,
+    'lammps': 1.35e-6, 'pod': 3.5e-5, 'chgnet': 1.3e-3, 'mace': 1.2e-2, 'emt': 1e-5, 'lennard_jones': 1e-5, 'eam': 1e-5,
     'vasp-mlff': 2e-4,
 }  # fmt: skip
-"""Rough cost of one atom for one step on one core, by architecture; EAM for LAMMPS. That of VASP is a guess."""
+"""Rough cost of one atom for one step on one core, by architecture; `lammps` is EAM. VASP's is a guess."""
 
 OVERHEAD_S = 5.0
 DEFAULT_JUMP_A = 2.5
@@ -126,7 +127,8 @@ def speed(potential: PotentialData, n_atoms: int) -> tuple[float, bool]:
     measured = [steps_per_s * atoms / n_atoms for steps_per_s, atoms in query.all()]
     if measured:
         return statistics.median(measured), True
-    return _rough_speed(potential.architecture, n_atoms), False
+    pod = str(potential.base.attributes.get('pair_style')).startswith('pod')
+    return _rough_speed('pod' if pod else potential.architecture, n_atoms), False
 
 
 def _rough_speed(architecture: str, n_atoms: int) -> float:
@@ -148,8 +150,11 @@ def study_speeds(builder: Any) -> dict[str, tuple[float, bool]]:
 def _potentials(builder: Any) -> dict[str, PotentialData | str]:
     """Return the potentials of a study by label, of those that are yet to be trained the foundation or architecture."""
     found: dict[str, PotentialData | str] = dict(getattr(builder, 'potentials', None) or {})
-    for label, entry in _plan(builder).items():
-        found[label] = entry.get('potential') or entry.get('foundation') or architecture_of(entry)
+    plan = _plan(builder)
+    for label, entry in plan.items():
+        if label not in only_judged(plan):
+            named = 'pod' if entry['kind'].value == DISTILLED else architecture_of(entry)
+            found[label] = entry.get('potential') or entry.get('foundation') or named
     return found
 
 

@@ -43,10 +43,13 @@ def study_progress(node: orm.WorkChainNode) -> list[RunProgress]:
     """Return the progress of every training and every run of a DiffusionWorkChain."""
     from aiida_hdiff.workflows.diffusion import run_label
     from aiida_hdiff.workflows.train_progress import study_trainings
+    from aiida_hdiff.workflows.training_phase import only_judged, plan_of
 
     trainings = study_trainings(node)
     labels = list(node.inputs.potentials) if 'potentials' in node.inputs else []
-    labels += [label for label, row in trainings.items() if row.state != 'failed']
+    plan = plan_of({'training': node.inputs.training} if 'training' in node.inputs else {})
+    without = only_judged(plan)
+    labels += [label for label, row in trainings.items() if row.state != 'failed' and label not in without]
     settings = node.inputs.settings.get_dict()
     totals = {stage: stage_settings(settings, stage, 300.0, 1)['steps'] for stage in STAGES}
     children = called_processes(node)

@@ -15,7 +15,7 @@ from aiida_hdiff.calculations.potential_gate import judge_potential, regression_
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
-from aiida_hdiff.workflows.codes import code_key, codes_error
+from aiida_hdiff.workflows.codes import code_key, codes_error, label_key
 from aiida_hdiff.workflows.md_stage import MDStageWorkChain, define_vasp_inputs
 from aiida_hdiff.workflows.settings import TrainProtocols
 from aiida_hdiff.workflows.train_plan import DISTILLED, INPUTS, TRAINED_ON_A_SET, UNTRAINED, VASP_MLFF, entry_error
@@ -56,6 +56,11 @@ class TrainWorkChain(TrainProtocols, WorkChain):
         spec.input('magmoms', valid_type=orm.ArrayData, required=False, help='See `hdiff.chgnet_train`.')
         spec.input('teacher', valid_type=PotentialData, required=False, help='What labels the frames of a student.')
         spec.input('training_cell', valid_type=orm.StructureData, required=False, help='See `hdiff.distill`.')
+        spec.input(
+            'label_settings', valid_type=orm.Dict, serializer=orm.to_aiida_type, required=False,
+            help='See `hdiff.distill`.',
+        )  # fmt: skip
+        spec.input('max_concurrent', valid_type=int, non_db=True, required=False, help='See `hdiff.distill`.')
         spec.input(
             'config', valid_type=orm.Dict, serializer=orm.to_aiida_type, required=False,
             help='Options of `mace_run_train`, see `hdiff.mace_train`.',
@@ -318,14 +323,26 @@ def wanted_codes(value: Mapping[str, Any]) -> dict[str, str]:
         key = code_key(architecture, codes, evaluates=True)
         wanted.setdefault(key, f'evaluates potentials of the architecture {architecture}')
     if 'teacher' in value:
-        for key, purpose in codes_of_teacher(value['teacher'].architecture, codes).items():
+        for key, purpose in codes_of_teacher(value['teacher'].architecture, codes, 'label_settings' in value).items():
             wanted.setdefault(key, purpose)
     return wanted
 
 
-def codes_of_teacher(architecture: str, codes: Collection[str]) -> dict[str, str]:
-    """Return what the codes that run a teacher and label with it are for, by key."""
+def codes_of_teacher(architecture: str, codes: Collection[str], labels_otherwise: bool = False) -> dict[str, str]:
+    """Return what the codes that run a teacher and label its frames are for, by key.
+
+    Parameters
+    ----------
+    architecture
+        Of the teacher.
+    codes
+        Keys that there are.
+    labels_otherwise
+        Whether another method than the teacher labels.
+    """
     runs = {code_key(architecture, codes): f'runs the teacher ({architecture})'}
+    if labels_otherwise:
+        return {**runs, label_key(codes): 'labels the frames of the student'}
     return {**runs, code_key(architecture, codes, evaluates=True): f'labels with the teacher ({architecture})'}
 
 

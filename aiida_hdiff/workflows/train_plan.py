@@ -37,7 +37,7 @@ INPUTS = {
     GIVEN: KindInputs(('potential',)),
     FINE_TUNED: KindInputs(('foundation',), ('replay', 'magmoms', 'config', 'settings', 'seed')),
     FROM_SCRATCH: KindInputs((), ('config', 'settings', 'seed', 'architecture')),
-    DISTILLED: KindInputs(('teacher',), ('settings', 'seed', 'training_cell')),
+    DISTILLED: KindInputs(('teacher',), ('settings', 'seed', 'training_cell', 'label_settings')),
     VASP_MLFF: KindInputs(('settings',), ('seed', 'kpoints')),
 }
 """Inputs by kind."""

@@ -61,7 +61,9 @@ def training_stage(inputs: Mapping[str, Any]) -> TrainingStage:
     kind, codes = inputs['kind'].value, inputs['codes']
     architecture = architecture_of(inputs)
     if kind == DISTILLED:
-        names: tuple[str, ...] = ('teacher', 'structure', 'training_cell', 'settings', 'seed', 'options')
+        names: tuple[str, ...] = (
+            'teacher', 'structure', 'training_cell', 'label_settings', 'settings', 'seed', 'options', 'max_concurrent',
+        )  # fmt: skip
         return TrainingStage('hdiff.distill', {**_chosen(inputs, names), 'codes': dict(codes)}, _OF_DISTILLING)
     if kind == VASP_MLFF:
         values = _chosen(inputs, ('structure', 'potcars', 'kpoints', 'settings', 'seed', 'options'))

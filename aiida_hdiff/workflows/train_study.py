@@ -23,9 +23,12 @@ from aiida_hdiff.workflows.train_plan import (
     VASP_MLFF,
 )
 from aiida_hdiff.workflows.training import OnTheFlyProtocols
-from aiida_hdiff.workflows.training_phase import architecture_in_study, teachers_of
+from aiida_hdiff.workflows.training_phase import MD, architecture_in_study, teachers_of
 
-_OF_TRAINING = ('kind', 'foundation', 'teacher', 'training_cell', 'replay', 'config', 'settings', 'seed', 'kpoints')
+_OF_TRAINING = (
+    'kind', 'foundation', 'teacher', 'training_cell', 'label_settings', 'replay', 'config', 'settings', 'seed',
+    'kpoints', MD,
+)  # fmt: skip
 _REFIT = {'ramp': {'time_ps': 0.0}, 'plateaus': {'temperatures_K': []}}
 """A force field of VASP is only fitted again to the frames, nothing is run with density functional theory."""
 
@@ -93,9 +96,13 @@ def codes_of_plan(
         Potentials without a `kind`, by label.
     """
     plan = training.get('plan', {})
-    teachers = [one for one in teachers_of(plan).values() if one in plan or one in given]
     tested = {'test': None} if {'dataset', 'test'} & set(training) else {}
-    keys = {key for one in teachers for key in codes_of_teacher(architecture_in_study(one, plan, given), named)}
+    keys = {
+        key
+        for student, one in teachers_of(plan).items()
+        if one in plan or one in given
+        for key in codes_of_teacher(architecture_in_study(one, plan, given), named, 'label_settings' in plan[student])
+    }
     for entry in plan.values():
         own = {name: node for name, node in entry.items() if name != 'teacher'}
         keys |= set(wanted_codes({**own, **tested, 'codes': named}))
@@ -147,7 +154,9 @@ def _entry(spec: Mapping[str, Any], folder: Path, structure: orm.StructureData) 
         entry['teacher'] = orm.Str(spec['teacher'])
     if 'training_cell' in spec:
         entry['training_cell'] = _training_cell(spec['training_cell'], folder)
-    for key in ('config', 'settings'):
+    if MD in spec:
+        entry[MD] = orm.Bool(spec[MD])
+    for key in ('config', 'settings', 'label_settings'):
         if key in spec:
             entry[key] = orm.Dict(dict(spec[key]))
     if 'seed' in spec:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aiida import orm
+
 from aiida_hdiff.workflows.codes import codes_error
 from aiida_hdiff.workflows.train import OWN_INPUTS, SETS, TrainWorkChain, codes_of_teacher, train_error
 from aiida_hdiff.workflows.train_plan import TRAINED_ON_A_SET, entry_error, teachers_error
 from aiida_hdiff.workflows.train_stages import architecture_of
 from aiida_hdiff.workflows.training_phase import (
+    MD,
     architecture_in_study,
+    only_judged,
     plan_of,
     previewed_sets,
     teachers_of,
@@ -18,7 +22,7 @@ from aiida_hdiff.workflows.training_phase import (
 )
 from aiida_hdiff.workflows.validation import cell_error
 
-_OF_ENTRY = ('kind', 'architecture', *OWN_INPUTS)
+_OF_ENTRY = ('kind', 'architecture', MD, *OWN_INPUTS)
 _MACE_CUTOFF_A = 5.0
 """The default of mace for its option `r_max`."""
 
@@ -38,6 +42,8 @@ def plan_error(value: Mapping[str, Any]) -> str | None:
         error = _entry_form_error(entry)
         if error:
             return f'potential {label!r}: {error}'
+    if not given and only_judged(plan) == set(plan):
+        return f'`{MD}` is false for all potentials: leave it out for at least one, which runs molecular dynamics.'
     teachers = teachers_of(plan)
     error = teachers_error(teachers, [*given, *plan]) or _sets_form_error(training)
     if error:
@@ -50,10 +56,14 @@ def plan_error(value: Mapping[str, Any]) -> str | None:
         teacher = teachers.get(label)
         later = frozenset({'teacher'} if teacher is not None and teacher not in given else ())
         inputs = train_inputs(value, label, sets, None if later or teacher is None else given[teacher])
-        error = train_error(inputs, later=later) or _cell_error(value, label, entry)
+        error = train_error(inputs, later=later)
+        if not error and label not in only_judged(plan):
+            error = _cell_error(value, label, entry)
         if later and not error:
-            wanted = codes_of_teacher(architecture_in_study(str(teacher), plan, given), value.get('codes') or {})
-            error = codes_error(wanted, value.get('codes') or {}, value.get('options'))
+            codes = value.get('codes') or {}
+            architecture = architecture_in_study(str(teacher), plan, given)
+            wanted = codes_of_teacher(architecture, codes, 'label_settings' in entry)
+            error = codes_error(wanted, codes, value.get('options'))
         if error:
             return f'potential {label!r}: {error}'
     return None
@@ -71,10 +81,14 @@ def _entry_form_error(entry: Any) -> str | None:
             if not isinstance(getattr(node, 'value', None), str):
                 return f'`teacher` is {node}: give the label of another potential.'
             continue
+        if name == MD:
+            if not isinstance(node, orm.Bool):
+                return f'`{MD}` is {node}: give true or false.'
+            continue
         problem = ports[name].validate(node)
         if problem is not None:
             return f'`{name}`: {problem.message}'
-    given = [name for name in entry if name not in ('kind', 'architecture', 'seed')]
+    given = [name for name in entry if name not in ('kind', 'architecture', 'seed', MD)]
     return entry_error(entry['kind'].value, given, architecture_of(entry))
 
 

@@ -17,10 +17,12 @@ from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.workflows.train import SETS, TrainWorkChain, train_error, wanted_codes
-from aiida_hdiff.workflows.train_plan import GIVEN, TRAINED_ON_A_SET, training_levels
+from aiida_hdiff.workflows.train_plan import DISTILLED, GIVEN, TRAINED_ON_A_SET, training_levels
 from aiida_hdiff.workflows.train_stages import architecture_of
 from aiida_hdiff.workflows.validation import system_error, vasp_error
 
+MD = 'md'
+"""Name of the input of an entry that says whether the potential runs molecular dynamics in the study."""
 OUTPUTS = {
     'potential': 'potentials',
     'evaluation': 'evaluations',
@@ -46,7 +48,7 @@ class TrainingPhase(ThrottledWorkChain):
         spec.input_namespace(
             'training.plan', dynamic=True, valid_type=orm.Data,
             help='By label the inputs of `hdiff.train` that are of one potential: `kind`, `foundation`, `config` ... '
-            '`teacher` is the label of another potential.',
+            '`teacher` is the label of another potential; with `md` false it is only trained and judged.',
         )  # fmt: skip
         spec.input('training.dataset', valid_type=LabelledDataset, required=False, help='Frames to split.')
         spec.input('training.split', valid_type=orm.Dict, required=False, help='Settings of `split_dataset`.')
@@ -127,6 +129,11 @@ class TrainingPhase(ThrottledWorkChain):
         found = study_potentials(self.node)
         return {label: potential for label, potential in found.items() if label not in unusable}
 
+    def run_potentials(self) -> dict[str, PotentialData]:
+        """Return the usable potentials that run molecular dynamics: all but those with `md` false."""
+        without = only_judged(self._plan())
+        return {label: one for label, one in self.usable_potentials().items() if label not in without}
+
     def left_out(self) -> dict[str, str]:
         """Return why potentials of the plan that were trained or could not be are not used, by label."""
         children, usable, found = self.children(), self.usable_potentials(), {}
@@ -182,6 +189,8 @@ class TrainingPhase(ThrottledWorkChain):
         self.out('potential_comparison', table)
 
     def _usage_error(self, label: str, child: orm.ProcessNode) -> str | None:
+        if label in only_judged(self._plan()):
+            return None
         potential = child.outputs.potential
         settings, temperature = self.inputs.settings.get_dict(), self.inputs.temperatures.get_list()[0]
         return (
@@ -220,6 +229,11 @@ def teachers_of(plan: Mapping[str, Any]) -> dict[str, str]:
     return {label: entry['teacher'].value for label, entry in plan.items() if 'teacher' in entry}
 
 
+def only_judged(plan: Mapping[str, Any]) -> set[str]:
+    """Return the labels of the potentials of a plan that run no molecular dynamics, such as teachers of students."""
+    return {label for label, entry in plan.items() if MD in entry and not entry[MD].value}
+
+
 def architecture_in_study(label: str, plan: Mapping[str, Any], given: Mapping[str, PotentialData]) -> str:
     """Return the architecture of a potential of the plan, also of one that is yet to be trained, or of a given one."""
     return architecture_of(plan[label]) if label in plan else given[label].architecture
@@ -243,6 +257,7 @@ def train_inputs(
     """
     entry = dict(plan_of(inputs)[label])
     entry.pop('teacher', None)
+    entry.pop(MD, None)
     if teacher is not None:
         entry['teacher'] = teacher
     names = SETS if entry['kind'].value in TRAINED_ON_A_SET else ('test',)
@@ -255,6 +270,9 @@ def train_inputs(
         **({'options': inputs['options']} if inputs.get('options', None) else {}),
         **entry,
     }
+    if entry['kind'].value == DISTILLED:
+        students = sum(one['kind'].value == DISTILLED for one in plan_of(inputs).values())
+        values['max_concurrent'] = max(1, inputs.get('max_concurrent', 1) // students)
     if architecture_of(values) == 'vasp-mlff' and inputs.get('potcars', None):
         values['potcars'] = dict(inputs['potcars'])
     codes = inputs.get('codes', None) or {}

@@ -244,10 +244,49 @@ def test_a_teacher_of_lammps_labels_by_the_engine(build, setfl_path):
             validate_builder(builder)
 
 
+GPAW = {'calculator': 'gpaw', 'parameters': {'mode': {'name': 'pw', 'ecut': 300}, 'kpts': [2, 2, 2]}}
+
+
+def test_another_method_labels_for_a_student(build, fake_code):
+    """As GPAW does for a student whose teacher, which is not run itself, only moves the atoms."""
+    teacher = {'kind': 'pretrained', **CHGNET, 'md': False}
+    pod = {'kind': 'distilled', 'teacher': 'chgnet', 'label_settings': GPAW}
+    codes = {'label': fake_code('hdiff.label', label='gpaw').full_label}
+    builder = build({'chgnet': teacher, 'pod': pod}, codes=codes)
+    assert set(builder.codes) == {'lammps', 'engine', 'label'}
+    assert builder.training.plan['pod']['label_settings'].get_dict() == GPAW
+    assert builder.training.plan['chgnet']['md'].value is False
+    counts = study_plan(builder)
+    assert (counts['trainings'], counts['runs']) == (2, 2)
+    assert set(build({'chgnet': teacher, 'pod': pod}).codes) == {'lammps', 'engine'}
+    wrong = {'label': fake_code('hdiff.vasp_md', label='vasp').full_label}
+    for changed, kwargs, message in [
+        ({'chgnet': teacher}, {}, '`md` is false for all potentials'),
+        ({'chgnet': teacher, 'pod': {**pod, 'label_settings': {'calculator': 'gpwa'}}}, {}, "`calculator` is 'gpwa'"),
+        ({'chgnet': teacher, 'pod': pod}, {'codes': wrong}, '`codes.label` is set up for'),
+        ({'chgnet': {**teacher, 'label_settings': GPAW}}, {}, '`label_settings` is of no use for'),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            build(changed, **kwargs)
+        assert message in str(caught.value)
+
+
+def test_nodes_by_label(build):
+    named = orm.Int(3)
+    named.label = 'my-frames'
+    named.store()
+    with pytest.raises(ValueError, match='node my-frames is a Int, not a data set'):
+        build({'scratch': SCRATCH}, {'dataset': {'node': 'my-frames'}})
+    second = orm.Int(4)
+    second.label = 'my-frames'
+    second.store()
+    message = f"`node` 'my-frames' is the label of the nodes {named.pk}, {second.pk}: give the PK of one"
+    with pytest.raises(ValueError, match=message):
+        build({'scratch': SCRATCH}, {'dataset': {'node': 'my-frames'}})
+
+
 def test_codes(build, fake_code):
     with pytest.raises(ValueError, match=r"code 'no@where' is not set up: run `aiida-hdiff setup`, or name another in"):
         build({'scratch': SCRATCH}, codes={'mace': 'no@where'})
-    with pytest.raises(
-        ValueError, match=r'`codes.mace` is set up for .hdiff.lammps_md.: give one whose default plugin'
-    ):
-        build({'scratch': SCRATCH}, codes={'mace': fake_code(label='wrong').full_label})
+    with pytest.raises(ValueError, match=r'`codes.mace` is set up for .hdiff.vasp_md.: give one whose default plugin'):
+        build({'scratch': SCRATCH}, codes={'mace': fake_code('hdiff.vasp_md', label='wrong').full_label})

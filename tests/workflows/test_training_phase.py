@@ -90,6 +90,22 @@ def test_teachers_come_before_students(study, child, generate_potential, monkeyp
     assert study.left_out() == {'bad': FAILED[1], 'student': 'The training failed: no frames'}
 
 
+def test_a_teacher_that_is_only_judged_runs_no_molecular_dynamics(study, child, generate_potential, monkeypatch):
+    plan = {**study.inputs.training.plan, 'good': {**study.inputs.training.plan['good'], 'md': orm.Bool(False)}}
+    monkeypatch.setattr('aiida_hdiff.workflows.training_phase.plan_of', lambda _: plan)
+    monkeypatch.setattr('aiida_hdiff.workflows.training_phase.train_error', lambda _: None)
+    long = {**outputs(generate_potential), 'potential': generate_potential('lennard_jones', cutoff_A=9.0)}
+    child('train_good', (0, None), **long)
+    child('train_bad', FAILED, **outputs(generate_potential, passed=False))
+    study.inspect_trainings()
+    assert set(study.usable_potentials()) == {'lj', 'good'}
+    assert study.child_labels() == ['train_student']
+    child('train_student', (0, None), **outputs(generate_potential))
+    study.inspect_trainings()
+    assert study.child_labels() == ['lj_800K_0', 'student_800K_0', 'lj_900K_0', 'student_900K_0']
+    assert 'good' not in study.left_out()
+
+
 def test_a_potential_that_fails_leaves_the_others_untouched(study, child, generate_potential):
     """The potential `good` passes, but is not one that labels frames: its student is not trained."""
     child('train_good', (0, None), **outputs(generate_potential))
@@ -175,6 +191,7 @@ def test_bad_plans_are_refused(error_of, plan_inputs):
             {'plan': {'a': {'kind': orm.Str('distilled'), 'teacher': orm.Int(1)}}},
             "potential 'a': `teacher` is ",
         ),
+        ({'plan': {'a': {'kind': orm.Str('given'), 'md': orm.Int(0)}}}, "potential 'a': `md` is "),
         ({'plan': {'a': {'kind': orm.Str('from_scratch')}}}, '`training.dataset` is missing'),
         ({'split': orm.Dict({'seed': 1})}, '`training.split` is given without `training.dataset`'),
         ({'gate': orm.Dict({'force': 1.0})}, '`training.gate`: unknown limit `force`'),

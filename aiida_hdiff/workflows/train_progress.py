@@ -11,6 +11,7 @@ from aiida_hdiff.calculations.engine_job import PROGRESS_FILE
 from aiida_hdiff.workflows.progress import RunProgress, called_processes, remote_text
 from aiida_hdiff.workflows.training_phase import plan_of, training_label
 
+DISTILLATION = 'aiida.workflows:hdiff.distill'
 EPOCH_TRAININGS = ('aiida.workflows:hdiff.mace_train', 'aiida.workflows:hdiff.chgnet_train')
 """Trainings whose jobs tell their epoch."""
 
@@ -68,10 +69,30 @@ def judged_progress(node: orm.WorkChainNode) -> RunProgress:
         return RunProgress(label, 'running', 'starting' if last is None else _words(children, last), 0, 1)
     if training.is_terminated:
         return RunProgress(label, 'running', _words(children, last), 1, 1)
+    if training.process_type == DISTILLATION:
+        return RunProgress(label, 'running', distillation_text(training), 0, 1)
     if training.process_type not in EPOCH_TRAININGS:
         return RunProgress(label, 'running', training.process_label or 'training', 0, 1)
     (row,) = epoch_progress(training)
     return RunProgress(label, 'running', row.stage, row.steps_done, row.steps_total)
+
+
+def distillation_text(node: orm.WorkChainNode) -> str:
+    """Return what a distillation does: its last child by its label, and how many frames have labels by now."""
+    children = {
+        name: child
+        for name, child in called_processes(node).items()
+        if isinstance(child, (orm.CalcJobNode, orm.WorkChainNode))
+    }
+    last = max(children.values(), key=lambda child: int(child.pk or 0), default=None)
+    if last is None:
+        return 'starting'
+    text = _words(children, last)
+    jobs = [job for job in last.called if isinstance(job, orm.CalcJobNode)] if text.startswith('label') else []
+    found = [one for one in map(_job_progress, jobs) if one]
+    if not found:
+        return text
+    return f'{text}, {sum(one["step"] for one in found)}/{sum(one["steps"] for one in found)} frames'
 
 
 def _words(children: dict[str, Any], last: orm.ProcessNode) -> str:

@@ -8,6 +8,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_hdiff.workflows.progress import job_steps, study_progress
+from aiida_hdiff.workflows.train_progress import distillation_text
 from tests.parsers.cases import FIXTURES
 
 
@@ -44,6 +45,18 @@ def test_steps_of_a_finished_job_and_of_one_that_has_no_folder(generate_calc_job
     outputs = {'results': orm.Dict({'last_step': 120})}
     assert job_steps(generate_calc_job_node('hdiff.md', exit_status=400, outputs=outputs)) == 120
     assert job_steps(generate_calc_job_node('hdiff.md')) == 0
+
+
+def test_a_distillation(running_job, aiida_profile):
+    """It tells its last child, and how many frames the jobs of that have labelled."""
+    chain, label = (orm.WorkChainNode(process_type=f'aiida.workflows:hdiff.{name}') for name in ('distill', 'label'))
+    assert distillation_text(chain.store()) == 'starting'
+    label.base.links.add_incoming(chain, LinkType.CALL_WORK, 'label_00')
+    label.store()
+    assert distillation_text(chain) == 'label 00'
+    for done in (3, 4):
+        running_job('hdiff.label', {'progress.json': json.dumps({'step': done, 'steps': 45})}, caller=(label, f'batch_{done}'))
+    assert distillation_text(chain) == 'label 00, 7/90 frames'
 
 
 def test_a_study_in_all_states(generate_workchain, study_inputs, running_job):

@@ -35,6 +35,8 @@ _TEMPLATE = 'report.html.j2'
 
 _STATIC = {'arrhenius', 'errors', 'msd', 'rdf', 'nve'}
 """Figures that also stand in the page as pictures, for readers without JavaScript."""
+SHORT_GRAPH = 40
+"""Nodes of a provenance graph up to which its drawing is unfolded at first."""
 _MOTION = {'path', 'occupation', 'network', 'residence', 'rdf', 'rdf_compare', 'pairs', 'van_hove'}
 
 
@@ -132,7 +134,7 @@ def _environment() -> Environment:
         scientific=scientific,
         status=lambda result: STATUS_TEXT[result.status],
     )
-    environment.globals.update(EMULATED=EMULATED, MISSING=MISSING)
+    environment.globals.update(EMULATED=EMULATED, MISSING=MISSING, SHORT_GRAPH=SHORT_GRAPH)
     return environment
 
 

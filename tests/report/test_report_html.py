@@ -181,6 +181,14 @@ def test_provenance_graph_carries_uuids(page_of):
     assert all(page.text.count(uuid) == 1 for uuid in boxes)
 
 
+def test_long_provenance_graphs_are_folded(full_study, without_pictures, monkeypatch):
+    assert '<details open>\n<summary>' in render_html(full_study)
+    monkeypatch.setattr('aiida_hdiff.report.html.SHORT_GRAPH', 1)
+    html = render_html(full_study)
+    assert '<details open>' not in html
+    assert f'{len(full_study.provenance.graphs[0].nodes)} nodes, from the inputs to the result' in html
+
+
 def test_methods_paragraph_and_bibtex_are_in_the_page(page_of):
     text = Page(page_of('full')[1]).text
     assert 'molecular dynamics in a periodic cell of 108 Ni and 4 H atoms' in text

@@ -21,11 +21,12 @@ from aiida_hdiff.data.model_trust import trust_error
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.literature import LiteratureValue, load_literature
 from aiida_hdiff.workflows.codes import code_key, codes_error
+from aiida_hdiff.workflows.conversion_phase import ConversionPhase
 from aiida_hdiff.workflows.diffusivity import DiffusivityWorkChain
 from aiida_hdiff.workflows.md_stage import define_vasp_inputs, engine_name, stage_finished
 from aiida_hdiff.workflows.settings import DiffusionProtocols
 from aiida_hdiff.workflows.train_validation import plan_error
-from aiida_hdiff.workflows.training_phase import TrainingPhase, plan_of
+from aiida_hdiff.workflows.training_phase import plan_of
 from aiida_hdiff.workflows.validation import (
     settings_error,
     system_error,
@@ -39,10 +40,11 @@ LABEL = re.compile('[A-Za-z](_?[A-Za-z0-9])*')
 RESERVED_LABELS = ('settings', 'metadata')
 
 
-class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
+class DiffusionWorkChain(DiffusionProtocols, ConversionPhase):
     """Run every potential at every temperature in every replica, a limited number at a time, and fit Arrhenius.
 
-    With a plan, potentials are trained and judged first; those that do not pass are left out.
+    With a plan, potentials are trained and judged first; those that do not pass are left out. MACE models are converted
+    for faster kernels where the settings do not ask for the stock calculator.
     """
 
     @classmethod
@@ -93,6 +95,9 @@ class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
         spec.outline(
             cls.prepare_training,
             while_(cls.has_trainings)(cls.submit_throttled, cls.inspect_trainings),
+            cls.prepare_conversions,
+            cls.submit_throttled,
+            cls.inspect_conversions,
             cls.submit_throttled,
             cls.fit,
             cls.compare,
@@ -169,19 +174,21 @@ class DiffusionWorkChain(DiffusionProtocols, TrainingPhase):
         return runs
 
     def child_labels(self) -> list[str]:
-        """Return the labels of what runs now: trainings, later the molecular dynamics."""
-        return self.training_labels() or list(self._runs())
+        """Return the labels of what runs now: trainings, conversions, later the molecular dynamics."""
+        return self.training_labels() or self.conversion_labels() or list(self._runs())
 
     def throttle_limit(self) -> int:
         """Return how many diffusivities may run at a time."""
         return int(self.inputs.max_concurrent)
 
     def submit_child(self, label: str) -> orm.ProcessNode:
-        """Submit one training, or one diffusivity."""
+        """Submit one training, one conversion, or one diffusivity."""
         if label in self.training_labels():
             return self.submit_training(label)
+        if label in self.conversion_labels():
+            return self.submit_conversion(label)
         name, temperature, replica = self._runs()[label]
-        potential = self.usable_potentials()[name]
+        potential = self.run_potentials()[name]
         inputs: dict[str, Any] = {
             'structure': self.inputs.structure,
             'potential': potential,

@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / 'examples'
 
 
-@pytest.mark.parametrize('path', sorted(EXAMPLES.glob('*.yaml')), ids=lambda path: path.name)
+STUDIES = [*EXAMPLES.glob('*.yaml'), *EXAMPLES.glob('*/study.yaml')]
+
+
+@pytest.mark.parametrize('path', sorted(STUDIES), ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_study_files_are_valid(path):
     from aiida_hdiff.workflows.settings import DiffusionProtocols
     from aiida_hdiff.workflows.study import study_error
@@ -25,6 +28,16 @@ def test_study_files_are_valid(path):
     assert (
         settings_error(DiffusionProtocols.get_protocol_settings(study.get('protocol'), study.get('settings'))) is None
     )
+
+
+def test_the_training_file_is_valid():
+    from aiida_hdiff.workflows.study import study_error
+    from aiida_hdiff.workflows.training import OnTheFlyProtocols
+    from aiida_hdiff.workflows.training_study import training_schema
+
+    content = yaml.safe_load((EXAMPLES / 'mg-h' / 'training.yaml').read_text(encoding='utf-8'))
+    assert study_error(content, training_schema()) is None
+    assert OnTheFlyProtocols.get_protocol_settings(content['protocol'], content['settings'])
 
 
 def test_random_walk_without_aiida():

@@ -50,7 +50,7 @@ class ConversionPhase(TrainingPhase):
             'structure': self.inputs.structure,
             'dtype': orm.Str(potential.options.get('dtype', 'float64')),
         }
-        metadata = {'call_link_label': label, 'label': f'{name} conversion'}
+        metadata: dict[str, Any] = {'call_link_label': label, 'label': f'{name} conversion'}
         if self.inputs.get('options', None):
             metadata['options'] = dict(self.inputs.options)
         return self.submit(CalculationFactory('hdiff.mace_convert'), **inputs, metadata=metadata)

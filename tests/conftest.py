@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,57 @@ def executable(name: str) -> str:
 
 
 @pytest.fixture(scope='session')
-def aiida_profile(aiida_config, aiida_profile_factory):
+def quick_links():
+    """Spare AiiDA the search for cycles through a node that is not stored: it finds none, and takes most of a link."""
+    from aiida.orm.nodes.links import NodeLinks
+    from aiida.orm.utils.links import validate_link
+
+    validate_with_search = NodeLinks.validate_incoming
+
+    def validate(self: Any, source: Any, link_type: Any, link_label: str) -> None:
+        if self._node.is_stored:
+            validate_with_search(self, source, link_type, link_label)
+        else:
+            validate_link(source, self._node, link_type, link_label, backend=self._node.backend)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NodeLinks, 'validate_incoming', validate)
+        yield
+
+
+@pytest.fixture(scope='session')
+def aiida_profile(aiida_config, aiida_profile_factory, quick_links):
     """Return a profile in memory, several times faster than one on the disk; it has no broker."""
     with aiida_profile_factory(aiida_config, storage_backend='core.sqlite_temp', storage_config={}) as profile:
         yield profile
 
 
 @pytest.fixture
-def aiida_profile_clean(aiida_config, aiida_profile_factory):
+def aiida_profile_clean(aiida_config, aiida_profile_factory, quick_links):
     """Return a new, empty profile in memory."""
     with aiida_profile_factory(aiida_config, storage_backend='core.sqlite_temp', storage_config={}) as profile:
         yield profile
+
+
+@pytest.fixture(scope='session')
+def once():
+    """Give a function that makes what tests only read, such as codes, once for each profile and arguments."""
+
+    def get(arguments: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        from aiida.manage import get_manager
+
+        made = vars(get_manager().get_profile_storage()).setdefault('made_once', {})
+        if arguments not in made:
+            made[arguments] = make()
+        return made[arguments]
+
+    return get
+
+
+@pytest.fixture
+def aiida_localhost(aiida_computer_local, once):
+    """Return the computer of the tests."""
+    return once(('localhost',), lambda: aiida_computer_local(label='localhost'))
 
 
 @pytest.fixture
@@ -118,11 +159,12 @@ def eam_potential(setfl_path):
 
 
 @pytest.fixture
-def fake_code(aiida_code_installed):
+def fake_code(aiida_code_installed, once):
     """Give a factory of codes that are executable but never run."""
 
     def factory(plugin: str = 'hdiff.lammps_md', **kwargs: Any) -> Any:
-        return aiida_code_installed(default_calc_job_plugin=plugin, **kwargs)
+        arguments = ('code', plugin, *sorted(kwargs.items()))
+        return once(arguments, lambda: aiida_code_installed(default_calc_job_plugin=plugin, **kwargs))
 
     return factory
 

@@ -86,12 +86,12 @@ def fake_force_field(types: Sequence[str] = ('Ni', 'H'), *, lfast: bool = True, 
 
 
 @pytest.fixture
-def fake_potcars(aiida_profile, tmp_path):
+def fake_potcars(aiida_profile, once, tmp_path):
     """Give a factory of PotcarData nodes by kind, of the family :data:`POTCAR_FAMILY`."""
     pytest.importorskip('aiida_vasp', reason='aiida-vasp is not installed')
 
     def factory(symbols: Sequence[str] = ('Ni', 'H')) -> dict[str, Any]:
-        return upload_fake_potcars(tmp_path / 'potcars', symbols)
+        return dict(once(('potcars', *symbols), lambda: upload_fake_potcars(tmp_path / 'potcars', symbols)))
 
     return factory
 

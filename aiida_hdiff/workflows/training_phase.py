@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from aiida import orm
+from aiida.common.links import LinkType
 
 from aiida_hdiff.analysis.gate import gate_error
 from aiida_hdiff.calculations.potential_gate import compare_potentials
@@ -282,7 +283,7 @@ def train_inputs(
 
 def study_potentials(node: orm.WorkChainNode) -> dict[str, PotentialData]:
     """Return the potentials with which a study runs molecular dynamics: those given, and those trained that passed."""
-    inputs = {name: node.inputs[name] for name in ('potentials', 'training') if name in node.inputs}
+    inputs = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK).nested()
     plan, given = plan_of(inputs), dict(inputs.get('potentials', {}))
     links = node.base.links.get_outgoing(node_class=orm.WorkChainNode).all()
     trainings = {link.link_label: link.node for link in sorted(links, key=lambda link: int(link.node.pk))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +35,29 @@ class PathErrors:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def is_bracketed(points: Sequence[int], energies_eV: ArrayLike, n_points: int) -> bool:
+    """Return whether points of a path tell its ends and its barrier, although others may be missing.
+
+    Parameters
+    ----------
+    points
+        Numbers of the points that there are, in order.
+    energies_eV
+        Their energies, shape (len(points),).
+    n_points
+        Of the whole path.
+
+    Returns
+    -------
+    bool
+        Whether both ends are there, and the neighbours of the highest point.
+    """
+    if not points or points[0] != 0 or points[-1] != n_points - 1:
+        return False
+    highest = points[int(np.argmax(np.asarray(energies_eV)))]
+    return all(one in points for one in (highest - 1, highest + 1) if 0 <= one < n_points)
 
 
 def path_errors(teacher_eV: ArrayLike, student_eV: ArrayLike) -> PathErrors:

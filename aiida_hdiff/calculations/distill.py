@@ -10,7 +10,7 @@ from aiida.engine import calcfunction
 from ase import Atoms
 
 from aiida_hdiff.analysis.energy import energy_drift
-from aiida_hdiff.analysis.path_energies import PathErrors, path_errors
+from aiida_hdiff.analysis.path_energies import PathErrors, is_bracketed, path_errors
 from aiida_hdiff.calculations.distill_plan import PATH, distill_settings
 from aiida_hdiff.common.units import FS_PER_PS
 from aiida_hdiff.data.configurations import ConfigurationsData
@@ -215,13 +215,20 @@ def judge_student(
 
 
 def _paths(frames: LabelledFrames, energies: np.ndarray[Any, Any], n_points: int) -> dict[str, PathErrors]:
-    """Return the errors of the paths of which all points have labels."""
+    """Return the errors of the paths whose ends and highest points are known from those that have labels."""
     found = {}
     for name in PATHS:
-        along = np.array([one == PATH + name for one in frames.config_types])
-        if along.sum() == n_points:
-            found[name] = path_errors(energies[along, 0], energies[along, 1])
+        rows = {_number(frames.origins[row]): row for row, one in enumerate(frames.config_types) if one == PATH + name}
+        points = sorted(rows)
+        along = energies[[rows[point] for point in points]]
+        if points and is_bracketed(points, along[:, 0], n_points):
+            found[name] = path_errors(along[:, 0], along[:, 1])
     return found
+
+
+def _number(origin: str) -> int:
+    """Return the number of a point from its origin, such as ``T-O:3``."""
+    return int(origin.rpartition(':')[2])
 
 
 def _reasons(settings: DistillSettings, values: dict[str, float | None], judged: list[str]) -> list[str]:

@@ -54,6 +54,7 @@ class Labelling:
         if any(not 0 <= index < len(self._frames) for index in job.skip):
             raise EngineError(BAD_INPUT, f'`skip` names frames that are not in {job.frames}.')
         self._calculator: Any = self._new_calculator()
+        self._used = False
         self.done = self.failed = 0
         digest = hashlib.sha256(''.join(structure_keys(self._frames)).encode()).hexdigest()
         self._header = {'reference': job.reference, 'n_frames': len(self._frames), 'frames_sha256': digest}
@@ -116,24 +117,34 @@ class Labelling:
             )
 
     def _label(self, index: int, interrupter: Interrupter) -> dict[str, Any]:
-        """Return the record of one frame."""
-        atoms, begun, cpu = self._frames.to_ase(index), monotonic(), process_time()
-        record: dict[str, Any] = {'frame': index}
+        """Return the record of one frame; where a calculator fails that was used before, a new one tries again."""
+        begun, cpu = monotonic(), process_time()
+        again = self._used
+        found = self._attempt(index, interrupter)
+        if again and 'exception' in found:
+            found = self._attempt(index, interrupter)
+        if not self._settings.reuse_calculator:
+            self._drop_calculator()
+        spent = {'seconds': round(monotonic() - begun, 3), 'cpu_seconds': round(process_time() - cpu, 3)}
+        return {'frame': index, **found, **spent}
+
+    def _attempt(self, index: int, interrupter: Interrupter) -> dict[str, Any]:
+        """Return the labels of one frame, or why there are none."""
         try:
             with interrupter.interruptible():
                 if self._calculator is None:
                     self._calculator = self._new_calculator()
-                labels = self._evaluate(atoms)
-            record |= labels
+                self._used = True
+                return self._evaluate(self._frames.to_ase(index))
         except EngineError:
             raise
         except Exception as error:
             # A calculator that has failed may be in any state.
-            self._calculator = None
-            record |= {'exception': type(error).__name__, 'reason': ' '.join(str(error).split())[:REASON_LENGTH]}
-        if not self._settings.reuse_calculator:
-            self._calculator = None
-        return {**record, 'seconds': round(monotonic() - begun, 3), 'cpu_seconds': round(process_time() - cpu, 3)}
+            self._drop_calculator()
+            return {'exception': type(error).__name__, 'reason': ' '.join(str(error).split())[:REASON_LENGTH]}
+
+    def _drop_calculator(self) -> None:
+        self._calculator, self._used = None, False
 
     def _evaluate(self, atoms: Atoms) -> dict[str, Any]:
         calculator = atoms.calc = self._calculator

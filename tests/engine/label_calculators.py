@@ -41,6 +41,18 @@ class Moody(EMT):
             self.results['forces'] = self.results['forces'] * np.nan
 
 
+class Symmetric(EMT):
+    """EMT that, as GPAW, keeps the symmetry of the first frame, and refuses frames without it."""
+
+    first = None
+
+    def calculate(self, atoms=None, *arguments, **kwargs):
+        if self.first is not None and len(atoms) > len(self.first):
+            raise RuntimeError('Symmetry broken')
+        self.first = self.first or atoms.copy()
+        super().calculate(atoms, *arguments, **kwargs)
+
+
 class NoStress(EMT):
     """EMT without stress."""
 

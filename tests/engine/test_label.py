@@ -181,6 +181,14 @@ def test_failed_frames_are_recorded_and_the_calculator_made_anew(job, run):
     assert moody.status['step'] == 6
 
 
+def test_a_calculator_that_cannot_go_on_to_a_frame_is_replaced(job, run):
+    symmetric = job(own('Symmetric'), n_frames=6)
+    assert run(symmetric) == FINISHED
+    assert len({len(frame['forces']) for frame in symmetric.labels[1]}) > 1
+    for record in symmetric.labels[1]:
+        assert_emt(record)
+
+
 def test_labels_that_are_not_numbers_are_failures(job, run):
     moody = job(own('Moody', fails_for=[3], how='nan'), n_frames=3)
     assert run(moody) == FINISHED

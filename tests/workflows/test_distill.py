@@ -317,10 +317,11 @@ def test_a_student_that_is_accepted_needs_a_run_at_constant_energy(chain, genera
     assert 'the drift is 1053 meV/atom/ps' in process.results().message
 
 
-def test_paths_decide_only_when_they_are_complete(generate_structure):
-    """An end or a barrier may be among the points without labels."""
-    images = copper_frames(3)
-    path = LabelledDataset(LabelledFrames.from_frames([labelled(one, config_type='path_T-O') for one in images]))
+def test_paths_decide_only_when_their_ends_and_barriers_are_known(generate_structure):
+    images = [
+        labelled(one, config_type='path_T-O', origin=f'T-O:{number}') for number, one in enumerate(copper_frames(3))
+    ]
+    path = LabelledDataset(LabelledFrames.from_frames(images))
     parity = orm.ArrayData()
     parity.set_array('energies', np.array([[0.0, 1.0], [0.1, 1.3], [-0.5, 0.4]]))
     record = {'rounds': [{'n_failed': 0, 'n_runs': 1}], 'judged': ['path_error_meV'], 'paths': ['T-O']}

@@ -44,7 +44,8 @@ def lammps_script(
     parameters
         Settings of the stage.
     pair_commands
-        ``pair_style`` and ``pair_coeff`` commands.
+        ``pair_style`` and ``pair_coeff`` commands, or the commands that take the forces from `hdiff-engine`; any fix
+        among them is then the first, as the pressure at the start needs.
     masses
         Mass (u) of each atom type.
     has_velocities
@@ -54,7 +55,7 @@ def lammps_script(
     checkpoint_step
         Continue from the restart file of this step.
     max_seconds
-        Stop cleanly after this wall time.
+        Stop cleanly after this wall time; without it LAMMPS does not look at the clock.
     """
     start = f'read_data {DATA_FILE}' if checkpoint_step is None else f'read_restart {RESTART_FILE}'
     lines = ['units metal', 'atom_style atomic', 'boundary p p p', start, *pair_commands]

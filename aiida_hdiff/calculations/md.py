@@ -20,9 +20,8 @@ from aiida_hdiff.calculations.md_job import (
     start_arrays,
     validate_md_inputs,
 )
-from aiida_hdiff.calculations.model_safety import require_trust
+from aiida_hdiff.calculations.model_safety import engine_potential
 from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
-from aiida_hdiff.data.potential import PotentialData
 
 INPUT_FILE = 'md.json'
 START_FILE = 'start.npz'
@@ -71,14 +70,14 @@ class MDCalculation(CalcJob):
         committee = {f'committee_{number}': members[label] for number, label in enumerate(sorted(members))}
         settings: dict[str, Any] = {
             'parameters': md_parameters(self.inputs).as_dict(),
-            'potential': self._engine_potential(potential, 'potential'),
+            'potential': engine_potential(potential, options),
             'start': START_FILE,
             'checkpoint': None if checkpoint is None else START_CHECKPOINT_FILE,
             'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
             'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
         }
         if committee:
-            settings['committee'] = [self._engine_potential(member, name) for name, member in committee.items()]
+            settings['committee'] = [engine_potential(member, options, name) for name, member in committee.items()]
         with folder.open(INPUT_FILE, 'w') as handle:
             json.dump(settings, handle, indent=1, sort_keys=True)
         arrays = {key: value for key, value in start_arrays(self.inputs).items() if value is not None}
@@ -106,15 +105,3 @@ class MDCalculation(CalcJob):
         calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE]
         calcinfo.retrieve_temporary_list = [FRAMES_FILE, CHECKPOINT_FILE, FINAL_FILE, EXPLODED_FILE]
         return calcinfo
-
-    def _engine_potential(self, potential: PotentialData, name: str) -> dict[str, Any]:
-        """Return what the engine is told about a potential whose files begin with ``name`` where it runs."""
-        more: dict[str, Any] = {'trusted': True} if require_trust(potential, self.inputs.metadata.options) else {}
-        if potential.converted_file is not None:
-            more['converted'] = f'{name}.1'
-        return {
-            'architecture': potential.architecture,
-            'file': f'{name}.0' if potential.file_names else None,
-            'options': potential.options,
-            **more,
-        }

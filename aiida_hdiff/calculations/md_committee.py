@@ -64,6 +64,11 @@ def committee_error(value: Mapping[str, Any]) -> str | None:
             f'`committee` is given, but `potential` is of the architecture {potential.architecture!r}, which '
             f'`hdiff-engine` does not run: leave it out, or give one of {", ".join(ARCHITECTURES)}.'
         )
+    if 'code' in value and value['code'].default_calc_job_plugin == 'hdiff.lammps_md':
+        return (
+            f'`committee` is given, but `code` {value["code"].label!r} runs in LAMMPS, where no committee watches: '
+            'give a `hdiff-engine` whose default plugin is `hdiff.md`, or leave it out.'
+        )
     options = value.get('options') or (value.get('metadata') or {}).get('options')
     identities = {'potential': _identity(potential)}
     for label, member in members.items():

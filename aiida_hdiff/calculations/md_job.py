@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,46 @@ def validate_md_inputs(value: dict[str, Any]) -> str | None:
     if checkpoint is not None and checkpoint.checkpoint is None:
         return '`checkpoint` has no file of the engine to continue from: give it as `state` instead.'
     return committee_error(value)
+
+
+def lammps_code_error(code: orm.AbstractCode, architecture: str, options: Mapping[str, Any] | None) -> str | None:
+    """Return why a code for `hdiff.lammps_md` cannot run a potential, or ``None``.
+
+    A pair style takes a LAMMPS executable; CHGNet and MACE take `hdiff-engine`, in one process. Where the name of the
+    executable is that of neither, nothing is said about it.
+
+    Parameters
+    ----------
+    code
+        The code.
+    architecture
+        As `PotentialData` names it.
+    options
+        ``metadata.options`` of the job.
+    """
+    name = code.get_executable().name
+    if architecture == 'lammps':
+        return (
+            f'`code` {code.label!r} is a hdiff-engine, which runs CHGNet and MACE in LAMMPS, but no pair style: give a '
+            'LAMMPS executable.'
+            if name.startswith('hdiff-engine')
+            else None
+        )
+    if name.startswith('lmp'):
+        return (
+            f'`code` {code.label!r} is a LAMMPS executable ({name}), which cannot run a {architecture} potential: give '
+            'a `hdiff-engine` whose default plugin is `hdiff.lammps_md`.'
+        )
+    options = options or {}
+    counts = {key: value for key, value in (options.get('resources') or {}).items() if isinstance(value, int)}
+    each_machine = counts.get('num_machines', 1) * counts.get('num_mpiprocs_per_machine', 1)
+    processes = counts.get('tot_num_mpiprocs') or each_machine
+    if options.get('withmpi') and processes > 1:
+        return (
+            f'`options` asks for {processes} processes, but a {architecture} potential runs in one: set `withmpi` to '
+            'false, and threads by `OMP_NUM_THREADS` in `environment_variables`.'
+        )
+    return None
 
 
 def structure_error(structure: orm.StructureData, *, needs_hydrogen: bool = True) -> str | None:

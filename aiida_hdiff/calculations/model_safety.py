@@ -35,3 +35,31 @@ def require_trust(potential: PotentialData | None, options: Mapping[str, Any]) -
     if error:
         raise InputValidationError(error)
     return potential is not None and is_trusted(potential, options) and code_in_potential(potential) is not None
+
+
+def engine_potential(potential: PotentialData, options: Mapping[str, Any], name: str = 'potential') -> dict[str, Any]:
+    """Return what `hdiff-engine` is told about a potential.
+
+    Parameters
+    ----------
+    potential
+        The potential.
+    options
+        ``metadata.options`` of the job.
+    name
+        What its files begin with where the job runs, as in ``potential.0``.
+
+    Raises
+    ------
+    aiida.common.exceptions.InputValidationError
+        If it could run code, and is not trusted.
+    """
+    more: dict[str, Any] = {'trusted': True} if require_trust(potential, options) else {}
+    if potential.converted_file is not None:
+        more['converted'] = f'{name}.1'
+    return {
+        'architecture': potential.architecture,
+        'file': f'{name}.0' if potential.file_names else None,
+        'options': potential.options,
+        **more,
+    }

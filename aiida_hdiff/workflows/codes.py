@@ -7,7 +7,8 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_hdiff.workflows.md_stage import CODE_PLUGINS, engine_of, job_plugin
+from aiida_hdiff.calculations.md_job import lammps_code_error
+from aiida_hdiff.workflows.md_stage import CODE_PLUGINS, LAMMPS_JOB, by_callback, engine_of, job_plugin
 from aiida_hdiff.workflows.validation import code_error, options_error
 
 ENGINE = 'engine'
@@ -56,12 +57,14 @@ def codes_error(
         if code is None:
             return f'`codes.{key}` is missing, which {purpose}.'
         engine = ENGINE if key in (*OWN_ENGINES, LABEL) else key
-        if CODE_PLUGINS.get(code.default_calc_job_plugin or '') != engine:
+        if CODE_PLUGINS.get(code.default_calc_job_plugin or '') != engine and not by_callback(code, key):
             return (
                 f'`codes.{key}` is set up for {code.default_calc_job_plugin!r}: give one whose default plugin is '
                 f'{job_plugin(engine)!r}.'
             )
         error = code_error(code) or options_error(options or {}, code)
+        if error is None and code.default_calc_job_plugin == LAMMPS_JOB:
+            error = lammps_code_error(code, key, options)
         if error:
             return error
     return None

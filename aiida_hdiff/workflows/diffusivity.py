@@ -133,7 +133,7 @@ class DiffusivityWorkChain(ConvergenceLoop):
     def _validate(cls, value: dict[str, Any], _port: Any) -> str | None:
         code, potential = value['code'], value['potential']
         return (
-            engine_error(code, potential)
+            engine_error(code, potential, value.get('options'))
             or code_error(code)
             or options_error(value.get('options') or {}, code)
             or trust_error(potential, value.get('options'))

@@ -16,7 +16,7 @@ from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.formats.configurations import structure_keys
 from aiida_hdiff.parsers.label import failure_text
-from aiida_hdiff.workflows.label_inputs import BACK_ENDS, label_inputs_error
+from aiida_hdiff.workflows.label_inputs import label_back_end, label_inputs_error
 
 MAX_ATTEMPTS = 3
 """Jobs that may stand still at a frame before it is given up."""
@@ -118,7 +118,7 @@ class LabelWorkChain(ThrottledWorkChain):
 
     @property
     def _by_vasp(self) -> bool:
-        return BACK_ENDS[self.inputs.code.default_calc_job_plugin] == 'vasp'
+        return label_back_end(self.inputs.code) == 'vasp'
 
     def prepare_round(self) -> None:
         """Make the inputs of the jobs of this round."""

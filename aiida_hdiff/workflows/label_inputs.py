@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aiida import orm
+
 from aiida_hdiff.calculations.label import model_digest, potential_error
 from aiida_hdiff.calculations.label_batches import configurations
 from aiida_hdiff.data.dataset import LabelledDataset
@@ -24,12 +26,19 @@ BACK_ENDS = {
 """What a code labels with, by the plugin it is set up for."""
 
 
+def label_back_end(code: orm.AbstractCode) -> str | None:
+    """Return what a code labels with, ``engine`` or ``vasp``, or ``None``; a `hdiff-engine` for LAMMPS labels, too."""
+    if code.default_calc_job_plugin == 'hdiff.lammps_md' and code.get_executable().name.startswith('hdiff-engine'):
+        return 'engine'
+    return BACK_ENDS.get(code.default_calc_job_plugin or '')
+
+
 def label_inputs_error(value: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the inputs as a whole, or ``None``."""
     code, frames = value.get('code'), value.get('frames')
     if code is None or frames is None:
         return None
-    back_end = BACK_ENDS.get(code.default_calc_job_plugin)
+    back_end = label_back_end(code)
     if back_end is None:
         return (
             f'`code` {code.label!r} is set up for {code.default_calc_job_plugin!r}: give a code whose default plugin '
@@ -44,7 +53,7 @@ def label_inputs_error(value: Mapping[str, Any]) -> str | None:
 
 def label_reference_of(value: Mapping[str, Any]) -> str:
     """Return the reference level of the labels that valid inputs would give."""
-    if BACK_ENDS[value['code'].default_calc_job_plugin] == 'vasp':
+    if label_back_end(value['code']) == 'vasp':
         from aiida_hdiff.calculations.vasp_inputs import settings_hash
 
         vasp = value['vasp']

@@ -11,17 +11,19 @@ from aiida.engine import BaseRestartWorkChain, CalcJob, ProcessHandlerReport, pr
 from aiida.plugins import CalculationFactory
 
 from aiida_hdiff.calculations.md_committee import define_committee
-from aiida_hdiff.calculations.md_job import validate_md_inputs
+from aiida_hdiff.calculations.md_job import lammps_code_error, validate_md_inputs
 from aiida_hdiff.calculations.trajectories import concatenate_trajectories
 from aiida_hdiff.common.calcjob import require_package
 from aiida_hdiff.common.restart import HdiffRestartWorkChain
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.data.trajectory import MDTrajectory
+from aiida_hdiff.engine.lammps_external import BY_CALLBACK
 from aiida_hdiff.engine.parameters import parameters_error
 
+LAMMPS_JOB = 'hdiff.lammps_md'
 CODE_PLUGINS = {
-    'hdiff.lammps_md': 'lammps',
+    LAMMPS_JOB: 'lammps',
     'hdiff.md': 'engine',
     'hdiff.chgnet_train': 'engine',
     'hdiff.evaluate': 'engine',
@@ -68,7 +70,7 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         spec.inputs['clean_workdir'].help = 'Remove the work directories of the jobs if the stage succeeds.'
         spec.inputs.validator = lambda value, _: (
             validate_md_inputs(value)
-            or engine_error(value['code'], value['potential'])
+            or engine_error(value['code'], value['potential'], value.get('options'))
             or vasp_inputs_error(value, value['potential'], [value['parameters'].get_dict()])
             or _checkpoint_error(value)
         )
@@ -100,7 +102,7 @@ class MDStageWorkChain(HdiffRestartWorkChain):
         """The calculation job of the engine that runs the potential."""
         if self.inputs is None or 'code' not in self.inputs:
             return super().process_class
-        return CalculationFactory(job_plugin(engine_name(self.inputs.potential)))
+        return CalculationFactory(stage_plugin(self.inputs.code, self.inputs.potential))
 
     def setup(self) -> None:
         """Collect the inputs of the first job."""
@@ -212,12 +214,28 @@ def job_plugin(engine: str) -> str:
     return next(plugin for plugin, name in CODE_PLUGINS.items() if name == engine)
 
 
-def engine_error(code: orm.AbstractCode, potential: PotentialData) -> str | None:
+def stage_plugin(code: orm.AbstractCode, potential: PotentialData) -> str:
+    """Return the entry point of the job that runs a potential with a code.
+
+    The default plugin of a `hdiff-engine` chooses between ASE and, for CHGNet and MACE, LAMMPS.
+    """
+    return LAMMPS_JOB if by_callback(code, potential.architecture) else job_plugin(engine_name(potential))
+
+
+def by_callback(code: orm.AbstractCode, architecture: str) -> bool:
+    """Return whether a code runs potentials of an architecture in LAMMPS with the forces of `hdiff-engine`."""
+    return architecture in BY_CALLBACK and code.default_calc_job_plugin == LAMMPS_JOB
+
+
+def engine_error(
+    code: orm.AbstractCode, potential: PotentialData, options: Mapping[str, Any] | None = None
+) -> str | None:
     """Return that an engine cannot run a potential, or ``None``."""
     engine = engine_name(potential)
     needed = job_plugin(engine)
-    if CODE_PLUGINS.get(code.default_calc_job_plugin or '') == engine:
-        return None
+    if CODE_PLUGINS.get(code.default_calc_job_plugin or '') == engine or by_callback(code, potential.architecture):
+        runs_lammps = stage_plugin(code, potential) == LAMMPS_JOB
+        return lammps_code_error(code, potential.architecture, options) if runs_lammps else None
     return (
         f'`code` {code.label!r} is set up for {code.default_calc_job_plugin!r}, which cannot run a '
         f'{potential.architecture} potential: give a code whose default plugin is {needed!r}.'
@@ -264,7 +282,15 @@ def vasp_inputs_error(
 
 def _checkpoint_error(value: dict[str, Any]) -> str | None:
     checkpoint = value.get('checkpoint')
-    if checkpoint is None or checkpoint.step < value['parameters']['steps']:
+    if checkpoint is None:
+        return None
+    in_lammps = stage_plugin(value['code'], value['potential']) == LAMMPS_JOB
+    if checkpoint.engine is not None and (checkpoint.engine == 'lammps') != in_lammps:
+        return (
+            f'`checkpoint` was written by {checkpoint.engine}, from which `code` {value["code"].label!r} cannot '
+            'continue: give a code of the same engine, or the checkpoint as `state`.'
+        )
+    if checkpoint.step < value['parameters']['steps']:
         return None
     return (
         f'`checkpoint` is of step {checkpoint.step}, but `parameters.steps` is {value["parameters"]["steps"]}: '

@@ -85,9 +85,9 @@ def test_inputs_that_do_not_fit_each_other(inputs, job, generate_potential, gene
 
 
 def test_each_job_refuses_the_potentials_of_the_other(inputs, generate_potential):
-    lammps, ase = generate_potential('lammps'), generate_potential('mace')
+    lammps, ase = generate_potential('lammps'), generate_potential('lennard_jones')
     message = error_of('hdiff.lammps_md', inputs('hdiff.lammps_md', potential=ase))
-    assert '`potential` is a mace model, which this LAMMPS job cannot run: use the `hdiff.md` job' in message
+    assert '`potential` is a lennard_jones model, which this LAMMPS job cannot run: use the `hdiff.md` job' in message
     message = error_of('hdiff.md', inputs('hdiff.md', potential=lammps))
     assert '`potential` is a LAMMPS pair style, which the ASE engine cannot run: use the `hdiff.lammps_md`' in message
 

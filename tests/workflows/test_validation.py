@@ -219,8 +219,8 @@ def test_one_temperature(error_of, study_inputs, fake_code, generate_potential, 
         ({'temperature': orm.Float(0.0)}, '`temperature` is 0.0: give a positive number in K'),
         ({'code': fake_code('hdiff.md')}, "is set up for 'hdiff.md', which cannot run a lammps potential"),
         (
-            {'potential': generate_potential('mace')},
-            'which cannot run a mace potential: give a code whose default plugin',
+            {'potential': generate_potential('lennard_jones')},
+            'which cannot run a lennard_jones potential: give a code whose default plugin',
         ),
         ({'code': fake_code(label='none', filepath_executable='/no/such')}, 'does not exist: run `aiida-hdiff setup`'),
         ({'structure': generate_structure(atoms=nickel_hydride()[:-1])}, 'has no hydrogen'),
@@ -236,7 +236,7 @@ def test_one_stage(error_of, stage_inputs, fake_code, generate_potential, genera
     for changes, message in (
         ({'parameters': orm.Dict({'ensemble': 'nve'})}, 'setting `temperature_K` is missing'),
         ({'code': fake_code('core.arithmetic.add')}, "is set up for 'core.arithmetic.add': give a code whose default"),
-        ({'potential': generate_potential('mace')}, 'which cannot run a mace potential'),
+        ({'potential': generate_potential('lennard_jones')}, 'which cannot run a lennard_jones potential'),
         ({'potential': generate_potential(elements=('Ni',))}, 'but not H of `structure`'),
         ({'state': generate_state(repeats=1)}, '`state` has other atoms'),
     ):

@@ -55,7 +55,9 @@ def test_a_distillation(running_job, aiida_profile):
     label.store()
     assert distillation_text(chain) == 'label 00'
     for done in (3, 4):
-        running_job('hdiff.label', {'progress.json': json.dumps({'step': done, 'steps': 45})}, caller=(label, f'batch_{done}'))
+        running_job(
+            'hdiff.label', {'progress.json': json.dumps({'step': done, 'steps': 45})}, caller=(label, f'batch_{done}')
+        )
     assert distillation_text(chain) == 'label 00, 7/90 frames'
 
 

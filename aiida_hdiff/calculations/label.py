@@ -42,7 +42,7 @@ class LabelCalculation(CalcJob):
     """
 
     _spec_class = HdiffProcessSpec
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
 
     @classmethod
     def define(cls, spec: Any) -> None:

@@ -82,12 +82,16 @@ def plan_teacher_runs(structure: orm.StructureData, settings: orm.Dict, seed: or
     host, n_hydrogen = _host(structure)
     contents = chosen.contents(n_hydrogen, len(host))
     usual = min(contents, key=lambda count: (abs(count - n_hydrogen), count))
-    runs = [('teacher', '', count, one) for count in contents for one in chosen.temperatures_K]
-    runs += [('test', 'test_', usual, one) for one in chosen.held_out_temperatures_K]
+    # The strains shift by one from content to content, so that no temperature always has the same one.
+    runs = [
+        ('teacher', '', count, one, chosen.strains[(row + column) % len(chosen.strains)])
+        for row, count in enumerate(contents)
+        for column, one in enumerate(chosen.temperatures_K)
+    ]
+    runs += [('test', 'test_', usual, one, 0.0) for one in chosen.held_out_temperatures_K]
     outputs: dict[str, orm.Data] = {}
-    for number, (kind, prefix, count, temperature_K) in enumerate(runs):
+    for number, (kind, prefix, count, temperature_K, strain) in enumerate(runs):
         name = f'{prefix}h{count}_{temperature_K:.0f}K'
-        strain = chosen.strains[number % len(chosen.strains)] if kind == 'teacher' else 0.0
         own_seed = _seed(seed, kind, number)
         outputs[name] = _with_hydrogen(host, count, strain, own_seed)
         outputs[PARAMETERS + name] = _md(

@@ -90,7 +90,7 @@ class LammpsMDParser(MDParserBase):
             return None
         error = screen.error
         lowered = error.lower()
-        if 'lost atoms' in lowered:
+        if 'lost atoms' in lowered or 'atom count is inconsistent' in lowered:
             return codes.ERROR_LOST_ATOMS.format(reason=error)
         if 'non-numeric' in lowered:
             return codes.ERROR_NOT_A_NUMBER.format(reason=error)

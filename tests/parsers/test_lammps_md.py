@@ -204,6 +204,19 @@ def test_failed_runs(parse, name, status, reason):
     assert 'final_state' not in outputs
 
 
+def test_atoms_that_are_lost_before_a_checkpoint_is_written(parse):
+    """LAMMPS notices it when it writes the restart file, and says so in other words."""
+    found = 'Atom count is inconsistent: 0 vs 5, cannot write restart file (src/src/write_restart.cpp:208)'
+
+    def lose(folder):
+        path = folder / 'lammps.out'
+        path.write_text(path.read_text().replace('Lost atoms: original 5 current 3', found))
+
+    _, node = parse('lost_atoms', lose)
+    assert node.exit_status == 410
+    assert node.exit_message.startswith('Atoms were lost: Atom count is inconsistent: 0 vs 5')
+
+
 def test_the_frame_of_an_exploded_run_is_kept(parse):
     outputs, _ = parse('exploded')
     assert outputs['failed_frame'].step == 4

@@ -151,7 +151,7 @@ def test_the_plan_has_each_content_and_temperature_and_a_run_that_is_held_out(ch
     assert [(one.numbers == 1).sum() for one in structures] == [1, 1, 3, 3, 1]
     volume = process.inputs.structure.get_ase().get_volume()
     strains = [(one.get_volume() / volume) ** (1 / 3) - 1 for one in structures]
-    assert strains == pytest.approx([0.0, -0.02, 0.02, 0.0, 0.0])
+    assert strains == pytest.approx([0.0, -0.02, -0.02, 0.02, 0.0])
     parameters = [process._planned(plans.PARAMETERS + name) for name in names]
     assert len({one['seed'] for one in parameters}) == 5
     assert {(one['ensemble'], one['steps'], one['output_interval']) for one in parameters} == {('nvt', 200, 20)}

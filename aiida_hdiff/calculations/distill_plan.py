@@ -22,7 +22,7 @@ from aiida_hdiff.sampling.sites import HYDROGEN
 PATH = 'path_'
 """Beginning of the groups of the frames along the paths."""
 PARAMETERS = 'parameters_'
-_KINDS = ('teacher', 'test', 'hot', 'nve', 'contacts')
+_KINDS = ('teacher', 'test', 'hot', 'nve', 'contacts', 'trial')
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -136,17 +136,21 @@ def plan_hot_runs(
 
 
 @calcfunction
-def nve_parameters(settings: orm.Dict, seed: orm.Int) -> orm.Dict:
-    """Return the parameters of the run at constant energy that follows a hot run."""
+def trial_parameters(settings: orm.Dict, seed: orm.Int) -> dict[str, orm.Dict]:
+    """Return the parameters of the hot run of the structure itself, and of the one at constant energy that follows."""
     chosen = distill_settings(settings)
-    return _md(
-        chosen,
-        time_fs=FS_PER_PS * chosen.nve_time_ps,
-        interval_fs=FS_PER_PS * chosen.nve_time_ps / 200.0,
-        ensemble='nve',
-        temperature_K=chosen.hot_temperature_K,
-        seed=_seed(seed, 'nve'),
-    )
+    times_ps = {'trial': ('nvt', chosen.trial_time_ps), 'nve': ('nve', chosen.nve_time_ps)}
+    return {
+        PARAMETERS + name: _md(
+            chosen,
+            time_fs=FS_PER_PS * time_ps,
+            interval_fs=FS_PER_PS * time_ps / 200.0,
+            ensemble=ensemble,
+            temperature_K=chosen.hot_temperature_K,
+            seed=_seed(seed, name),
+        )
+        for name, (ensemble, time_ps) in times_ps.items()
+    }
 
 
 def teacher_calculator(teacher: PotentialData) -> dict[str, Any]:

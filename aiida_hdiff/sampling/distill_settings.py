@@ -12,8 +12,8 @@ from aiida_hdiff.formats.pod import PodSettings
 LARGEST_TIMESTEP_FS = 2.0
 _POSITIVE = (
     'timestep_fs', 'teacher_time_fs', 'teacher_interval_fs', 'max_force_eV_A', 'hot_factor', 'hot_time_ps',
-    'hot_interval_fs', 'rmse_tolerance', 'nve_time_ps', 'max_force_rmse_H_meV_A', 'max_drift_meV_per_atom_per_ps',
-    'max_path_error_meV',
+    'hot_interval_fs', 'rmse_tolerance', 'trial_time_ps', 'nve_time_ps', 'max_force_rmse_H_meV_A',
+    'max_drift_meV_per_atom_per_ps', 'max_path_error_meV',
 )  # fmt: skip
 _WHOLE = {
     'n_contacts': 0, 'hot_runs': 1, 'hot_frames': 1, 'max_rounds': 1, 'max_label_failures': 0, 'path_points': 3,
@@ -60,8 +60,9 @@ class DistillSettings:
         The force error of hydrogen is stable if the last round has changed it by no more than this share.
     max_label_failures
         Frames that the teacher may fail for.
-    nve_time_ps
-        Length of the run at constant energy.
+    trial_time_ps, nve_time_ps
+        Length of the run of the structure itself, at the temperature of the hot runs, and of the one at constant
+        energy that follows.
     path_points
         Positions of hydrogen along each path between sites of the rigid host, the ends included.
     max_force_rmse_H_meV_A, max_drift_meV_per_atom_per_ps, max_path_error_meV
@@ -89,6 +90,7 @@ class DistillSettings:
     max_rounds: int = 5
     rmse_tolerance: float = 0.1
     max_label_failures: int = 5
+    trial_time_ps: float = 5.0
     nve_time_ps: float = 5.0
     path_points: int = 9
     max_force_rmse_H_meV_A: float = 100.0

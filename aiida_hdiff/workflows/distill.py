@@ -90,7 +90,10 @@ class DistillWorkChain(DistillChildren):
                 cls.inspect_hot,
                 if_(cls.has_frames)(cls.submit_throttled, cls.inspect_labels),
             ),
-            if_(cls.can_run_nve)(cls.plan_nve, cls.submit_throttled, cls.inspect_nve),
+            cls.plan_trial,
+            cls.submit_throttled,
+            cls.inspect_trial,
+            if_(cls.can_run_nve)(cls.plan_nve, cls.submit_throttled, cls.inspect_trial),
             cls.results,
         )
         spec.output('potential', valid_type=PotentialData, required=False, help='The student, for LAMMPS.')
@@ -126,7 +129,6 @@ class DistillWorkChain(DistillChildren):
         self.ctx.path = None
         self.ctx.paths = []
         self.ctx.fit = None
-        self.ctx.hot_state = None
         self.ctx.n_labels = 0
         self.ctx.stable = False
 
@@ -238,15 +240,12 @@ class DistillWorkChain(DistillChildren):
     def inspect_hot(self) -> ExitCode | None:
         """Note which runs failed, and gather the frames to label, if there is a next round."""
         trajectories, failed, messages = {}, [], []
-        self.ctx.hot_state = None
         for label in self.ctx.batch:
             node, name = self.children()[label], label.rpartition('_')[2]
-            if node.is_finished_ok:
-                self.ctx.hot_state = node
-            elif node.exit_status in FAILED_RUN:
+            if node.exit_status in FAILED_RUN:
                 failed.append(f'hot_{name}')
                 messages.append(_why(node))
-            else:
+            elif not node.is_finished_ok:
                 return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {_why(node)}')
             trajectory = _trajectory(node)
             if trajectory is not None:
@@ -293,27 +292,32 @@ class DistillWorkChain(DistillChildren):
         """Whether there are frames to label for another round."""
         return self.ctx.frames is not None
 
+    def plan_trial(self) -> None:
+        """Run the structure itself hot: a larger cell has more chances for what a small one does not meet."""
+        nodes = plans.trial_parameters(
+            self.inputs.settings, self.inputs.seed, metadata={'call_link_label': 'trial_parameters'}
+        )
+        self._plan(nodes)
+        self.ctx.batch = ['trial']
+
     def can_run_nve(self) -> bool:
-        """Whether a hot run has left a state to go on from."""
-        return self.ctx.hot_state is not None
+        """Whether the trial has left a state to go on from."""
+        return bool(self.children()['trial'].is_finished_ok)
 
     def plan_nve(self) -> None:
         """Go on at constant energy."""
-        parameters = plans.nve_parameters(
-            self.inputs.settings, self.inputs.seed, metadata={'call_link_label': 'nve_parameters'}
-        )
-        self._plan({'nve': parameters})
         self.ctx.batch = ['nve']
 
-    def inspect_nve(self) -> ExitCode | None:
+    def inspect_trial(self) -> ExitCode | None:
         """Keep the run; one in which atoms are lost counts as a failed run of the last round."""
-        node = self.children()['nve']
+        (label,) = self.ctx.batch
+        node = self.children()[label]
         if node.exit_status in FAILED_RUN:
             last = self.ctx.rounds[-1]
             last['n_runs'], last['n_failed'] = last['n_runs'] + 1, last['n_failed'] + 1
-            last['failures'] = [*last['failures'], _why(node)]
+            last['failures'] = [*last['failures'], f'{label}: {_why(node)}']
         elif not node.is_finished_ok:
-            return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'nve: {_why(node)}')
+            return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {_why(node)}')
         return None
 
     def results(self) -> ExitCode | None:

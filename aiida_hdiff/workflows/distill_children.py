@@ -17,7 +17,7 @@ from aiida_hdiff.workflows.md_stage import MDStageWorkChain
 
 
 class DistillChildren(ThrottledWorkChain):
-    """Start children by their labels: ``teacher_h4_600K``, ``label_01``, ``fit_01``, ``hot_01_0``, ``nve``."""
+    """Start children by labels: ``teacher_h4_600K``, ``label_01``, ``fit_01``, ``hot_01_0``, ``trial``, ``nve``."""
 
     @property
     def settings(self) -> DistillSettings:
@@ -61,14 +61,10 @@ class DistillChildren(ThrottledWorkChain):
             'potential': potential,
             **self._options(),
         }
-        if kind == 'nve':
-            state = self.ctx.hot_state
-            return MDStageWorkChain, {
-                **inputs,
-                'structure': state.inputs.structure,
-                'state': state.outputs.final_state,
-                'parameters': self._planned('nve'),
-            }
+        if kind in ('trial', 'nve'):
+            state = {'state': self.children()['trial'].outputs.final_state} if kind == 'nve' else {}
+            parameters = self._planned(PARAMETERS + kind)
+            return MDStageWorkChain, {**inputs, **state, 'structure': self.inputs.structure, 'parameters': parameters}
         key = f'hot_{name}' if kind == 'hot' else name
         return MDStageWorkChain, {
             **inputs,

@@ -333,14 +333,38 @@ def test_paths_decide_only_when_their_ends_and_barriers_are_known(generate_struc
     assert verdict['reasons'] == ['the error of site and barrier energies is not known']
 
 
-def test_an_nve_run_that_loses_atoms_is_a_failure(chain):
-    process = chain()
+def test_the_structure_itself_runs_hot_before_the_energy_is_watched(chain, inputs, generate_structure, generate_state):
+    process = chain(training_cell=generate_structure(1, 1))
     hot_round(process, 50.0)
-    process.kids = {'nve': child(410, 'Atoms were lost')}
-    assert process.inspect_nve() is None
-    assert process.ctx.rounds[-1]['n_failed'] == 1
-    process.kids = {'nve': child(420, 'x')}
-    assert process.inspect_nve().status == status_of('ERROR_STUDENT_RUN_FAILED')
+    process.plan_trial()
+    assert process.ctx.batch == ['trial']
+    _, values = process._md('trial')
+    assert values['structure'].uuid == process.inputs.structure.uuid
+    assert (values['parameters']['ensemble'], values['parameters']['temperature_K']) == ('nvt', pytest.approx(720.0))
+    assert 'state' not in values
+    state = generate_state()
+    process.kids = {'trial': child(final_state=state)}
+    assert process.inspect_trial() is None
+    assert process.can_run_nve()
+    process.plan_nve()
+    _, values = process._md('nve')
+    assert (values['structure'].uuid, values['state']) == (process.inputs.structure.uuid, state)
+    assert values['parameters']['ensemble'] == 'nve'
+
+
+def test_a_trial_or_nve_run_that_loses_atoms_is_a_failure(chain):
+    for label in ('trial', 'nve'):
+        process = chain()
+        hot_round(process, 50.0)
+        process.ctx.batch = [label]
+        process.kids = {label: child(410, 'Atoms were lost')}
+        assert process.inspect_trial() is None
+        assert process.ctx.rounds[-1]['n_failed'] == 1
+        assert process.ctx.rounds[-1]['failures'] == [f'{label}: Atoms were lost']
+        if label == 'trial':
+            assert not process.can_run_nve()
+        process.kids = {label: child(420, 'x')}
+        assert process.inspect_trial().status == status_of('ERROR_STUDENT_RUN_FAILED')
 
 
 def test_a_data_set_alone_is_fitted_once(chain, inputs, generate_structure):

@@ -19,7 +19,7 @@ from aiida_hdiff.data.trajectory import MDTrajectory
 from aiida_hdiff.formats import LabelledFrames, check_labels
 from aiida_hdiff.formats.configurations import Configurations, structure_keys
 from aiida_hdiff.sampling.distill_settings import DistillSettings
-from aiida_hdiff.sampling.hot_frames import chosen_frames, nearest_distance_A
+from aiida_hdiff.sampling.hot_frames import chosen_frames, n_before_expansion, nearest_distance_A
 from aiida_hdiff.sampling.site_paths import PATHS
 
 TEST = 'held_out'
@@ -59,6 +59,8 @@ def gather_hot_frames(
 ) -> dict[str, orm.Data]:
     """Choose frames of runs of a student: spread over each run, and of those in ``failed`` the last before the end.
 
+    A run ends where its volume has changed by more than ``max_volume_change``.
+
     Returns
     -------
     dict
@@ -68,6 +70,7 @@ def gather_hot_frames(
     images, origins, groups, n_too_near = [], [], [], 0
     for name in sorted(trajectories):
         found, steps = _images(trajectories[name])
+        found = found[: n_before_expansion([one.get_volume() for one in found], chosen.max_volume_change)]
         for index in chosen_frames(len(found), chosen.hot_frames, failed=name in failed.get_list()):
             if nearest_distance_A(found[index]) < chosen.min_distance_A:
                 n_too_near += 1

@@ -112,20 +112,23 @@ def plan_teacher_runs(structure: orm.StructureData, settings: orm.Dict, seed: or
 def plan_hot_runs(
     structure: orm.StructureData, settings: orm.Dict, seed: orm.Int, round_number: orm.Int
 ) -> dict[str, orm.Data]:
-    """Return what the student runs in a round: structures ``hot_0`` … with the most hydrogen, and their parameters."""
+    """Return what the student runs in a round: structures ``hot_0`` … with the most hydrogen, and their parameters.
+
+    Every second run is at zero pressure: the energy of a student may fall where the cell is larger than any it knows.
+    """
     chosen = distill_settings(settings)
     host, n_hydrogen = _host(structure)
     content = max(chosen.contents(n_hydrogen, len(host)))
     outputs: dict[str, orm.Data] = {}
     for number in range(chosen.hot_runs):
         own_seed = _seed(seed, 'hot', round_number.value, number)
-        strain = chosen.strains[number % len(chosen.strains)]
+        strain = chosen.strains[number // 2 % len(chosen.strains)]
         outputs[f'hot_{number}'] = _with_hydrogen(host, content, strain, own_seed)
         parameters = _md(
             chosen,
             time_fs=FS_PER_PS * chosen.hot_time_ps,
             interval_fs=chosen.hot_interval_fs,
-            ensemble='nvt',
+            ensemble=('nvt', 'npt')[number % 2],
             temperature_K=chosen.hot_temperature_K,
             seed=own_seed,
         )
@@ -137,9 +140,9 @@ def plan_hot_runs(
 
 @calcfunction
 def trial_parameters(settings: orm.Dict, seed: orm.Int) -> dict[str, orm.Dict]:
-    """Return the parameters of the hot run of the structure itself, and of the one at constant energy that follows."""
+    """Return the parameters of the hot run of the structure at zero pressure, and of the one in NVE after it."""
     chosen = distill_settings(settings)
-    times_ps = {'trial': ('nvt', chosen.trial_time_ps), 'nve': ('nve', chosen.nve_time_ps)}
+    times_ps = {'trial': ('npt', chosen.trial_time_ps), 'nve': ('nve', chosen.nve_time_ps)}
     return {
         PARAMETERS + name: _md(
             chosen,

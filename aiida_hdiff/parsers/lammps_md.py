@@ -92,6 +92,8 @@ class LammpsMDParser(MDParserBase):
         lowered = error.lower()
         if 'lost atoms' in lowered or 'atom count is inconsistent' in lowered:
             return codes.ERROR_LOST_ATOMS.format(reason=error)
+        if 'tilted box too far' in lowered:
+            return codes.ERROR_EXPLODED.format(reason=error)
         if 'non-numeric' in lowered:
             return codes.ERROR_NOT_A_NUMBER.format(reason=error)
         if 'unrecognized pair style' in lowered or 'unknown pair style' in lowered:

@@ -11,8 +11,8 @@ from aiida_hdiff.formats.pod import PodSettings
 
 LARGEST_TIMESTEP_FS = 2.0
 _POSITIVE = (
-    'timestep_fs', 'teacher_time_fs', 'teacher_interval_fs', 'max_force_eV_A', 'hot_factor', 'hot_time_ps',
-    'hot_interval_fs', 'rmse_tolerance', 'trial_time_ps', 'nve_time_ps', 'max_force_rmse_H_meV_A',
+    'timestep_fs', 'teacher_time_fs', 'teacher_interval_fs', 'max_force_eV_A', 'max_volume_change', 'hot_factor',
+    'hot_time_ps', 'hot_interval_fs', 'rmse_tolerance', 'trial_time_ps', 'nve_time_ps', 'max_force_rmse_H_meV_A',
     'max_drift_meV_per_atom_per_ps', 'max_path_error_meV',
 )  # fmt: skip
 _WHOLE = {
@@ -49,9 +49,11 @@ class DistillSettings:
         Frames with a larger force are not fitted to: they would dominate the fit.
     min_distance_A
         Frames of runs of the student with atoms nearer than this are not labelled.
+    max_volume_change
+        Frames of runs of the student are labelled until the volume has changed by this share of the first.
     hot_runs, hot_factor, hot_time_ps, hot_interval_fs
-        Runs of the student in each round at the highest content of hydrogen; temperature in units of the highest of
-        ``temperatures_K``; length and time between stored frames.
+        Runs of the student in each round at the highest content of hydrogen, at constant volume and at zero pressure
+        in turn; temperature in units of the highest of ``temperatures_K``; length and time between stored frames.
     hot_frames
         Frames to label of each run; of one that failed, the last before it did are among them.
     max_rounds
@@ -61,8 +63,8 @@ class DistillSettings:
     max_label_failures
         Frames that the teacher may fail for.
     trial_time_ps, nve_time_ps
-        Length of the run of the structure itself, at the temperature of the hot runs, and of the one at constant
-        energy that follows.
+        Length of the run of the structure itself, at the temperature of the hot runs and zero pressure, and of the
+        one at constant energy that follows.
     path_points
         Positions of hydrogen along each path between sites of the rigid host, the ends included.
     max_force_rmse_H_meV_A, max_drift_meV_per_atom_per_ps, max_path_error_meV
@@ -74,7 +76,7 @@ class DistillSettings:
     n_hydrogen: tuple[int, ...] | None = None
     temperatures_K: tuple[float, ...] = (300.0, 600.0, 900.0)
     test_temperatures_K: tuple[float, ...] | None = None
-    strains: tuple[float, ...] = (0.0, -0.02, 0.02)
+    strains: tuple[float, ...] = (0.0, -0.03, 0.03)
     timestep_fs: float = 1.0
     teacher_time_fs: float = 200.0
     teacher_interval_fs: float = 20.0
@@ -82,6 +84,7 @@ class DistillSettings:
     contacts: dict[str, Any] = field(default_factory=dict)
     max_force_eV_A: float = 10.0
     min_distance_A: float = 0.6
+    max_volume_change: float = 0.3
     hot_runs: int = 6
     hot_factor: float = 1.2
     hot_time_ps: float = 2.0

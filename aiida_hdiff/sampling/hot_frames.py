@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,3 +40,18 @@ def nearest_distance_A(atoms: Atoms) -> float:
 
     distances = neighbor_list('d', atoms, _REACH_A)
     return float(distances.min()) if len(distances) else float('inf')
+
+
+def n_before_expansion(volumes: Sequence[float], largest_change: float) -> int:
+    """Return how many frames a run has before its volume has changed too much.
+
+    Parameters
+    ----------
+    volumes
+        Of all frames, in any unit.
+    largest_change
+        Share of the first volume.
+    """
+    changes = np.abs(np.asarray(volumes, dtype=np.float64) / volumes[0] - 1.0) if len(volumes) else np.empty(0)
+    too_large = np.flatnonzero(changes > largest_change)
+    return int(too_large[0]) if len(too_large) else len(changes)

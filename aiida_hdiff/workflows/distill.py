@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, if_, while_
 
@@ -14,6 +15,7 @@ from aiida_hdiff.calculations.close_contacts import close_contact_frames
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.sampling.distill_settings import DistillSettings
+from aiida_hdiff.sampling.hot_frames import n_before_expansion
 from aiida_hdiff.workflows.distill_children import DistillChildren
 from aiida_hdiff.workflows.distill_inputs import distill_error, label_settings_refusal
 
@@ -242,9 +244,10 @@ class DistillWorkChain(DistillChildren):
         trajectories, failed, messages = {}, [], []
         for label in self.ctx.batch:
             node, name = self.children()[label], label.rpartition('_')[2]
-            if node.exit_status in FAILED_RUN:
+            reason = self._flew_apart(node)
+            if reason is not None:
                 failed.append(f'hot_{name}')
-                messages.append(_why(node))
+                messages.append(reason)
             elif not node.is_finished_ok:
                 return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {_why(node)}')
             trajectory = _trajectory(node)
@@ -262,6 +265,18 @@ class DistillWorkChain(DistillChildren):
         self.ctx.frames = gathered.get('frames')
         self.ctx.batch = [f'label_{number:02d}']
         return None
+
+    def _flew_apart(self, node: orm.WorkChainNode) -> str | None:
+        """Return why a run counts as failed: its atoms flew apart, or its cell grew or shrank too much."""
+        if node.exit_status in FAILED_RUN:
+            return _why(node)
+        trajectory, limit = _trajectory(node) if node.is_finished_ok else None, self.settings.max_volume_change
+        if trajectory is None:
+            return None
+        with trajectory.reader() as reader:
+            volumes = np.abs(np.linalg.det(reader.cells))
+        whole = n_before_expansion(volumes, limit) == len(volumes)
+        return None if whole else f'The volume has changed by more than {100.0 * limit:g} %.'
 
     def _note_round(self, failed: list[str], messages: list[str]) -> None:
         training = self.ctx.fit.outputs.results
@@ -312,10 +327,11 @@ class DistillWorkChain(DistillChildren):
         """Keep the run; one in which atoms are lost counts as a failed run of the last round."""
         (label,) = self.ctx.batch
         node = self.children()[label]
-        if node.exit_status in FAILED_RUN:
+        reason = self._flew_apart(node)
+        if reason is not None:
             last = self.ctx.rounds[-1]
             last['n_runs'], last['n_failed'] = last['n_runs'] + 1, last['n_failed'] + 1
-            last['failures'] = [*last['failures'], f'{label}: {_why(node)}']
+            last['failures'] = [*last['failures'], f'{label}: {reason}']
         elif not node.is_finished_ok:
             return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {_why(node)}')
         return None

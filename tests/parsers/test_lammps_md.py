@@ -204,17 +204,23 @@ def test_failed_runs(parse, name, status, reason):
     assert 'final_state' not in outputs
 
 
-def test_atoms_that_are_lost_before_a_checkpoint_is_written(parse):
-    """LAMMPS notices it when it writes the restart file, and says so in other words."""
-    found = 'Atom count is inconsistent: 0 vs 5, cannot write restart file (src/src/write_restart.cpp:208)'
+@pytest.mark.parametrize(
+    ('found', 'status', 'reason'),
+    [
+        ('Atom count is inconsistent: 0 vs 5, cannot write restart file', 410, 'Atoms were lost: Atom count is incon'),
+        ('Fix nph has tilted box too far in one step - periodic cell is', 412, 'The run exploded: Fix nph has tilted'),
+    ],
+)
+def test_other_words_for_runs_that_fly_apart(parse, found, status, reason):
+    """LAMMPS may notice it when it writes a restart file, or when the cell has grown without bounds."""
 
-    def lose(folder):
+    def replace(folder):
         path = folder / 'lammps.out'
         path.write_text(path.read_text().replace('Lost atoms: original 5 current 3', found))
 
-    _, node = parse('lost_atoms', lose)
-    assert node.exit_status == 410
-    assert node.exit_message.startswith('Atoms were lost: Atom count is inconsistent: 0 vs 5')
+    _, node = parse('lost_atoms', replace)
+    assert node.exit_status == status
+    assert node.exit_message.startswith(reason)
 
 
 def test_the_frame_of_an_exploded_run_is_kept(parse):

@@ -6,7 +6,7 @@ from ase.build import bulk
 
 from aiida_hdiff.formats import LabelledFrame, LabelledFrames
 from aiida_hdiff.sampling.close_contacts import ContactSettings, close_contacts, contact_warnings, shortest_distances
-from aiida_hdiff.sampling.hot_frames import chosen_frames, nearest_distance_A
+from aiida_hdiff.sampling.hot_frames import chosen_frames, n_before_expansion, nearest_distance_A
 from aiida_hdiff.sampling.site_paths import site_paths
 from tests.conftest import nickel_hydride
 
@@ -134,3 +134,11 @@ def test_frames_of_a_run(n_frames, n_wanted, failed, expected):
 def test_nearest_distance():
     assert nearest_distance_A(nickel_hydride(2, 1)) == pytest.approx(1.76)
     assert nearest_distance_A(bulk('Mg', 'hcp', a=3.2, c=5.2)) == float('inf')
+
+
+@pytest.mark.parametrize(
+    ('volumes', 'n_frames'),
+    [([100.0, 110.0, 120.0], 3), ([100.0, 110.0, 131.0, 100.0], 2), ([100.0, 69.0], 1), ([100.0], 1), ([], 0)],
+)
+def test_a_run_ends_where_its_volume_has_changed_too_much(volumes, n_frames):
+    assert n_before_expansion(volumes, 0.3) == n_frames

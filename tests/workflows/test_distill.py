@@ -151,7 +151,7 @@ def test_the_plan_has_each_content_and_temperature_and_a_run_that_is_held_out(ch
     assert [(one.numbers == 1).sum() for one in structures] == [1, 1, 3, 3, 1]
     volume = process.inputs.structure.get_ase().get_volume()
     strains = [(one.get_volume() / volume) ** (1 / 3) - 1 for one in structures]
-    assert strains == pytest.approx([0.0, -0.02, -0.02, 0.02, 0.0])
+    assert strains == pytest.approx([0.0, -0.03, -0.03, 0.03, 0.0])
     parameters = [process._planned(plans.PARAMETERS + name) for name in names]
     assert len({one['seed'] for one in parameters}) == 5
     assert {(one['ensemble'], one['steps'], one['output_interval']) for one in parameters} == {('nvt', 200, 20)}
@@ -273,6 +273,8 @@ def test_a_run_of_the_student_that_cannot_be_made(chain):
     assert (values['structure'].get_ase().numbers == 1).sum() == 3, 'the highest content'
     assert values['parameters']['temperature_K'] == pytest.approx(720.0)
     assert values['parameters']['checkpoint_interval'] == values['parameters']['output_interval'] == 10
+    ensembles = [process._md(label)[1]['parameters']['ensemble'] for label in process.ctx.batch]
+    assert ensembles == ['nvt', 'npt']
     process.kids = {label: child(420, 'no such command') for label in process.ctx.batch}
     assert process.inspect_hot().status == status_of('ERROR_STUDENT_RUN_FAILED')
 
@@ -340,7 +342,7 @@ def test_the_structure_itself_runs_hot_before_the_energy_is_watched(chain, input
     assert process.ctx.batch == ['trial']
     _, values = process._md('trial')
     assert values['structure'].uuid == process.inputs.structure.uuid
-    assert (values['parameters']['ensemble'], values['parameters']['temperature_K']) == ('nvt', pytest.approx(720.0))
+    assert (values['parameters']['ensemble'], values['parameters']['temperature_K']) == ('npt', pytest.approx(720.0))
     assert 'state' not in values
     state = generate_state()
     process.kids = {'trial': child(final_state=state)}
@@ -350,6 +352,19 @@ def test_the_structure_itself_runs_hot_before_the_energy_is_watched(chain, input
     _, values = process._md('nve')
     assert (values['structure'].uuid, values['state']) == (process.inputs.structure.uuid, state)
     assert values['parameters']['ensemble'] == 'nve'
+
+
+def test_a_run_whose_cell_grows_is_a_failure(chain, generate_trajectory):
+    process = chain()
+    hot_round(process, 50.0)
+    process.ctx.batch = ['trial']
+    cells = np.eye(3) * np.linspace(7.0, 8.0, 20)[:, None, None]
+    for cell, n_failed in ((cells, 1), (cells[:5], 1)):
+        trajectory = generate_trajectory(n_frames=len(cell), cells=cell).store()
+        process.kids = {'trial': child(trajectory=trajectory)}
+        assert process.inspect_trial() is None
+        assert process.ctx.rounds[-1]['n_failed'] == n_failed
+    assert process.ctx.rounds[-1]['failures'] == ['trial: The volume has changed by more than 30 %.']
 
 
 def test_a_trial_or_nve_run_that_loses_atoms_is_a_failure(chain):

@@ -289,4 +289,4 @@ def test_codes(build, fake_code):
     with pytest.raises(ValueError, match=r"code 'no@where' is not set up: run `aiida-hdiff setup`, or name another in"):
         build({'scratch': SCRATCH}, codes={'mace': 'no@where'})
     with pytest.raises(ValueError, match=r'`codes.mace` is set up for .hdiff.vasp_md.: give one whose default plugin'):
-        build({'scratch': SCRATCH}, codes={'mace': fake_code('hdiff.vasp_md', label='wrong').full_label})
+        build({'scratch': SCRATCH}, codes={'mace': fake_code('hdiff.vasp_md', label='of-vasp').full_label})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ExitCode, ToContext, if_, while_
@@ -173,6 +174,15 @@ class DiffusivityWorkChain(ConvergenceLoop):
             self.inputs.settings,
             metadata={'call_link_label': 'mean_volume'},
         )
+        volume = abs(float(np.linalg.det(self.ctx.state.get_array('cell'))))
+        change = volume / self.inputs.structure.get_cell_volume() - 1.0
+        limit = self.inputs.settings['gate']['max_volume_change']
+        if abs(change) > limit:
+            message = (
+                f'the volume has changed by {100.0 * change:+.0f} %, more than `gate.max_volume_change` '
+                f'({100.0 * limit:g} %): the potential does not hold the crystal together.'
+            )
+            return self.exit_codes.ERROR_NPT_FAILED.format(message=message)
         return None
 
     def should_run_nve(self) -> bool:

@@ -240,6 +240,33 @@ def test_a_failed_stage_ends_the_run_with_its_message(run, inspect, status):
     assert code.message.endswith('stage failed: what the stage said')
 
 
+@pytest.mark.parametrize(('stretch', 'refused'), [(1.05, False), (1.2, True), (0.8, True)])
+def test_an_npt_stage_that_changes_the_volume_too_much_ends_the_run(
+    run, generate_trajectory, generate_state, stretch, refused
+):
+    factory, _ = run
+    process = factory()
+    atoms = process.inputs.structure.get_ase()
+    atoms.set_cell(stretch * atoms.cell.array, scale_atoms=True)
+    positions, cells = (np.repeat(one[None], 4, axis=0) for one in (atoms.positions, atoms.cell.array))
+    trajectory = generate_trajectory(positions, numbers=atoms.numbers, cells=cells)
+    state = generate_state(atoms=atoms)
+    stage = orm.WorkChainNode(process_type='aiida.workflows:hdiff.md_stage').store()
+    stage.set_process_state(ProcessState.FINISHED)
+    stage.set_exit_status(0)
+    for name, node in (('trajectory', trajectory), ('final_state', state)):
+        node.store().base.links.add_incoming(stage, LinkType.RETURN, name)
+    process.ctx.stage = stage
+    code = process.inspect_npt()
+    assert (code is not None) is refused
+    if refused:
+        assert code.status == 431
+        assert (
+            f'the volume has changed by {100 * (stretch**3 - 1):+.0f} %, more than `gate.max_volume_change`'
+            in code.message
+        )
+
+
 def test_repeated_stages_have_other_seeds_and_labels(run, monkeypatch):
     factory, _ = run
     process = factory()

@@ -359,8 +359,8 @@ def test_a_run_whose_cell_grows_is_a_failure(chain, generate_trajectory):
     hot_round(process, 50.0)
     process.ctx.batch = ['trial']
     cells = np.eye(3) * np.linspace(7.0, 8.0, 20)[:, None, None]
-    for cell, n_failed in ((cells, 1), (cells[:5], 1)):
-        trajectory = generate_trajectory(n_frames=len(cell), cells=cell).store()
+    for found, n_failed in ((cells, 1), (np.repeat(cells[:1], 20, axis=0), 1)):
+        trajectory = generate_trajectory(cells=found).store()
         process.kids = {'trial': child(trajectory=trajectory)}
         assert process.inspect_trial() is None
         assert process.ctx.rounds[-1]['n_failed'] == n_failed

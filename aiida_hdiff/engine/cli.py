@@ -102,6 +102,10 @@ def _run_md(path: Path, run: _Run) -> str:
 
     run.versions = lambda: package_versions(job.potential.architecture)
     stage = Stage(job, stop_requests(), run.started)
+    return _run_stage(stage, run)
+
+
+def _run_stage(stage: Any, run: _Run) -> str:
     try:
         stage.run()
     finally:
@@ -119,11 +123,7 @@ def _run_lammps(path: Path, run: _Run) -> str:
 
     run.engine, run.versions = 'lammps', lambda: package_versions(job.potential.architecture)
     stage = LammpsRun(job, stop_requests(), run.started)
-    try:
-        stage.run()
-    finally:
-        run.step, run.calculator = stage.step, stage.calculator
-    return 'all steps are done.'
+    return _run_stage(stage, run)
 
 
 def _run_label(path: Path, run: _Run) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, if_, while_
 
@@ -15,12 +14,8 @@ from aiida_hdiff.calculations.close_contacts import close_contact_frames
 from aiida_hdiff.data.dataset import LabelledDataset
 from aiida_hdiff.data.potential import PotentialData
 from aiida_hdiff.sampling.distill_settings import DistillSettings
-from aiida_hdiff.sampling.hot_frames import n_before_expansion
-from aiida_hdiff.workflows.distill_children import DistillChildren
+from aiida_hdiff.workflows.distill_children import DistillChildren, flew_apart, trajectory_of, why
 from aiida_hdiff.workflows.distill_inputs import distill_error, label_settings_refusal
-
-FAILED_RUN = (410, 411, 412)
-"""Exit statuses of runs in which atoms were lost, energies were no numbers, or the temperature exploded."""
 
 
 class DistillWorkChain(DistillChildren):
@@ -151,7 +146,7 @@ class DistillWorkChain(DistillChildren):
         for label in self.ctx.batch:
             node, name = self.children()[label], label.partition('_')[2]
             if not node.is_finished_ok:
-                return self.exit_codes.ERROR_TEACHER_RUN_FAILED.format(message=f'{label}: {_why(node)}')
+                return self.exit_codes.ERROR_TEACHER_RUN_FAILED.format(message=f'{label}: {why(node)}')
             trajectories[name] = node.outputs.trajectory
             if not name.startswith('test_'):
                 contents.setdefault(name.partition('_')[0], node.inputs.structure)
@@ -181,7 +176,7 @@ class DistillWorkChain(DistillChildren):
         (label,) = self.ctx.batch
         node, number = self.children()[label], label.partition('_')[2]
         if not node.is_finished_ok:
-            return self.exit_codes.ERROR_LABELS_FAILED.format(message=_why(node))
+            return self.exit_codes.ERROR_LABELS_FAILED.format(message=why(node))
         parts = {'labels': node.outputs.dataset}
         if self.ctx.train is not None:
             parts['previous'] = self.ctx.train
@@ -225,7 +220,7 @@ class DistillWorkChain(DistillChildren):
         """Keep the student."""
         node = self.children()[self.ctx.batch[0]]
         if not node.is_finished_ok:
-            return self.exit_codes.ERROR_FIT_FAILED.format(message=_why(node))
+            return self.exit_codes.ERROR_FIT_FAILED.format(message=why(node))
         self.ctx.fit = node
         return None
 
@@ -244,13 +239,13 @@ class DistillWorkChain(DistillChildren):
         trajectories, failed, messages = {}, [], []
         for label in self.ctx.batch:
             node, name = self.children()[label], label.rpartition('_')[2]
-            reason = self._flew_apart(node)
+            reason = flew_apart(node, self.settings.max_volume_change)
             if reason is not None:
                 failed.append(f'hot_{name}')
                 messages.append(reason)
             elif not node.is_finished_ok:
-                return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {_why(node)}')
-            trajectory = _trajectory(node)
+                return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {why(node)}')
+            trajectory = trajectory_of(node)
             if trajectory is not None:
                 trajectories[f'hot_{name}'] = trajectory
         self._note_round(failed, messages)
@@ -265,18 +260,6 @@ class DistillWorkChain(DistillChildren):
         self.ctx.frames = gathered.get('frames')
         self.ctx.batch = [f'label_{number:02d}']
         return None
-
-    def _flew_apart(self, node: orm.WorkChainNode) -> str | None:
-        """Return why a run counts as failed: its atoms flew apart, or its cell grew or shrank too much."""
-        if node.exit_status in FAILED_RUN:
-            return _why(node)
-        trajectory, limit = _trajectory(node) if node.is_finished_ok else None, self.settings.max_volume_change
-        if trajectory is None:
-            return None
-        with trajectory.reader() as reader:
-            volumes = np.abs(np.linalg.det(reader.cells))
-        whole = n_before_expansion(volumes, limit) == len(volumes)
-        return None if whole else f'The volume has changed by more than {100.0 * limit:g} %.'
 
     def _note_round(self, failed: list[str], messages: list[str]) -> None:
         training = self.ctx.fit.outputs.results
@@ -327,13 +310,13 @@ class DistillWorkChain(DistillChildren):
         """Keep the run; one in which atoms are lost counts as a failed run of the last round."""
         (label,) = self.ctx.batch
         node = self.children()[label]
-        reason = self._flew_apart(node)
+        reason = flew_apart(node, self.settings.max_volume_change)
         if reason is not None:
             last = self.ctx.rounds[-1]
             last['n_runs'], last['n_failed'] = last['n_runs'] + 1, last['n_failed'] + 1
             last['failures'] = [*last['failures'], f'{label}: {reason}']
         elif not node.is_finished_ok:
-            return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {_why(node)}')
+            return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {why(node)}')
         return None
 
     def results(self) -> ExitCode | None:
@@ -383,18 +366,6 @@ class DistillWorkChain(DistillChildren):
                 if isinstance(node, orm.CalcJobNode) and 'remote_folder' in node.outputs:
                     with contextlib.suppress(OSError, KeyError):
                         node.outputs.remote_folder._clean()
-
-
-def _why(node: orm.ProcessNode) -> str:
-    return node.exit_message or f'process {node.process_state.value}'
-
-
-def _trajectory(stage: orm.WorkChainNode) -> Any:
-    """Return the frames of a run, also of one that failed, or ``None``."""
-    if 'trajectory' in stage.outputs:
-        return stage.outputs.trajectory
-    jobs = sorted((node for node in stage.called if isinstance(node, orm.CalcJobNode)), key=lambda node: int(node.pk))
-    return jobs[-1].outputs.trajectory if jobs and 'trajectory' in jobs[-1].outputs else None
 
 
 def _validate_settings(value: orm.Dict | None, _port: Any) -> str | None:

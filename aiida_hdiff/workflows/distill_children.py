@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.plugins import CalculationFactory
 
 from aiida_hdiff.calculations.distill_plan import PARAMETERS
 from aiida_hdiff.common.throttle import ThrottledWorkChain
 from aiida_hdiff.sampling.distill_settings import DistillSettings
+from aiida_hdiff.sampling.hot_frames import n_before_expansion
 from aiida_hdiff.workflows.codes import code_key
 from aiida_hdiff.workflows.distill_inputs import labelling_key
 from aiida_hdiff.workflows.label import LabelWorkChain
 from aiida_hdiff.workflows.md_stage import MDStageWorkChain
+
+FAILED_RUN = (410, 411, 412)
+"""Exit statuses of runs in which atoms were lost, energies were no numbers, or the temperature exploded."""
 
 
 class DistillChildren(ThrottledWorkChain):
@@ -99,3 +104,29 @@ class DistillChildren(ThrottledWorkChain):
         inputs |= {name: one for name, one in sets.items() if one is not None}
         metadata = self._options()
         return CalculationFactory('hdiff.pod_train'), {**inputs, 'metadata': metadata}
+
+
+def flew_apart(node: orm.WorkChainNode, max_volume_change: float) -> str | None:
+    """Return why a run counts as failed: its atoms flew apart, or its cell grew or shrank too much; else ``None``."""
+    if node.exit_status in FAILED_RUN:
+        return why(node)
+    trajectory = trajectory_of(node) if node.is_finished_ok else None
+    if trajectory is None:
+        return None
+    with trajectory.reader() as reader:
+        volumes = np.abs(np.linalg.det(reader.cells))
+    whole = n_before_expansion(volumes, max_volume_change) == len(volumes)
+    return None if whole else f'The volume has changed by more than {100.0 * max_volume_change:g} %.'
+
+
+def why(node: orm.ProcessNode) -> str:
+    """Return what a process that has failed says."""
+    return node.exit_message or f'process {node.process_state.value}'
+
+
+def trajectory_of(stage: orm.WorkChainNode) -> Any:
+    """Return the frames of a run, also of one that failed, or ``None``."""
+    if 'trajectory' in stage.outputs:
+        return stage.outputs.trajectory
+    jobs = sorted((node for node in stage.called if isinstance(node, orm.CalcJobNode)), key=lambda node: int(node.pk))
+    return jobs[-1].outputs.trajectory if jobs and 'trajectory' in jobs[-1].outputs else None

@@ -19,7 +19,12 @@ from aiida_hdiff.data.trajectory import MDTrajectory
 from aiida_hdiff.formats import LabelledFrames, check_labels
 from aiida_hdiff.formats.configurations import Configurations, structure_keys
 from aiida_hdiff.sampling.distill_settings import DistillSettings
-from aiida_hdiff.sampling.hot_frames import chosen_frames, n_before_expansion, nearest_distance_A
+from aiida_hdiff.sampling.hot_frames import (
+    chosen_frames,
+    frame_with_nearest_hydrogen,
+    n_before_expansion,
+    nearest_distance_A,
+)
 from aiida_hdiff.sampling.site_paths import PATHS
 
 TEST = 'held_out'
@@ -59,7 +64,8 @@ def gather_hot_frames(
 ) -> dict[str, orm.Data]:
     """Choose frames of runs of a student: spread over each run, and of those in ``failed`` the last before the end.
 
-    A run ends where its volume has changed by more than ``max_volume_change``.
+    The frame in which hydrogen atoms are nearest to each other is among them. A run ends where its volume has changed
+    by more than ``max_volume_change``.
 
     Returns
     -------
@@ -71,7 +77,9 @@ def gather_hot_frames(
     for name in sorted(trajectories):
         found, steps = _images(trajectories[name])
         found = found[: n_before_expansion([one.get_volume() for one in found], chosen.max_volume_change)]
-        for index in chosen_frames(len(found), chosen.hot_frames, failed=name in failed.get_list()):
+        indices = set(chosen_frames(len(found), chosen.hot_frames, failed=name in failed.get_list()))
+        nearest = frame_with_nearest_hydrogen(found, chosen.min_distance_A)
+        for index in sorted(indices | ({nearest} if nearest else set())):
             if nearest_distance_A(found[index]) < chosen.min_distance_A:
                 n_too_near += 1
                 continue

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 DIRECTIONS = 100
-"""Directions that are tried for a contact; the one that leaves most space to all other atoms is taken."""
+"""Directions that are tried for a contact; one of the half that leaves most space to all other atoms is taken."""
 CONTACT_H_H_A = 1.0
 CONTACT_H_HOST_A = 1.3
 """Sets without distances of hydrogen below these have no close contacts."""
@@ -103,6 +103,10 @@ def close_contacts(structures: Sequence[Atoms], settings: ContactSettings) -> li
         if not 0 < np.count_nonzero(atoms.numbers == HYDROGEN) < len(atoms):
             raise ValueError(f'{atoms.get_chemical_formula()} is no host with hydrogen: insert hydrogen into a host.')
     rng = np.random.default_rng(settings.seed)
+    distances = (
+        _evenly(settings.h_h_A, (settings.n_frames + 1) // 2, rng),
+        _evenly(settings.h_host_A, settings.n_frames // 2, rng),
+    )
     found = []
     for index in range(settings.n_frames):
         atoms = structures[(index // 2) % len(structures)].copy()
@@ -110,38 +114,41 @@ def close_contacts(structures: Sequence[Atoms], settings: ContactSettings) -> li
         strain = 1.0 + rng.uniform(-settings.max_strain, settings.max_strain)
         atoms.set_cell(atoms.cell.array * strain, scale_atoms=True)
         atoms.positions += rng.normal(0.0, settings.rattle_A, atoms.positions.shape)
-        if index % 2:
-            pair = _approach_host(atoms, settings, rng)
-        else:
-            pair = _approach_hydrogen(atoms, settings, rng)
+        distance_A = float(distances[index % 2][index // 2])
+        pair = (_approach_hydrogen, _approach_host)[index % 2](atoms, distance_A, rng)
         atoms.wrap()
         found.append((atoms, pair))
     return found
 
 
-def _approach_hydrogen(atoms: Atoms, settings: ContactSettings, rng: np.random.Generator) -> str:
+def _evenly(limits_A: tuple[float, float], count: int, rng: np.random.Generator) -> Floats:
+    """Return distances (Å) in random order, one at a random place of each of ``count`` equal parts of a range."""
+    low, high = limits_A
+    return low + (high - low) * rng.permutation((np.arange(count) + rng.uniform(size=count)) / max(1, count))
+
+
+def _approach_hydrogen(atoms: Atoms, distance_A: float, rng: np.random.Generator) -> str:
     hydrogens = np.flatnonzero(atoms.numbers == HYDROGEN)
     if len(hydrogens) == 1:
         atoms.append('H')
         first, second = int(hydrogens[0]), len(atoms) - 1
     else:
         first, second = (int(one) for one in rng.choice(hydrogens, size=2, replace=False))
-    _place(atoms, second, first, rng.uniform(*settings.h_h_A), rng)
+    _place(atoms, second, first, distance_A, rng)
     return 'H-H'
 
 
-def _approach_host(atoms: Atoms, settings: ContactSettings, rng: np.random.Generator) -> str:
+def _approach_host(atoms: Atoms, distance_A: float, rng: np.random.Generator) -> str:
     hydrogen = int(rng.choice(np.flatnonzero(atoms.numbers == HYDROGEN)))
     hosts = np.flatnonzero(atoms.numbers != HYDROGEN)
-    distances = atoms.get_distances(hydrogen, hosts, mic=True)
-    nearest = hosts[np.argsort(distances, kind='stable')[:4]]
+    nearest = hosts[np.argsort(atoms.get_distances(hydrogen, hosts, mic=True), kind='stable')[:4]]
     host = int(rng.choice(nearest))
-    _place(atoms, hydrogen, host, rng.uniform(*settings.h_host_A), rng)
+    _place(atoms, hydrogen, host, distance_A, rng)
     return f'H-{atoms.symbols[host]}'
 
 
 def _place(atoms: Atoms, moved: int, centre: int, distance_A: float, rng: np.random.Generator) -> None:
-    """Put an atom at a distance from another, where it has most space, periodic images included."""
+    """Put an atom at a distance from another, where it has space, periodic images included."""
     from ase.geometry import get_distances
 
     directions = rng.normal(size=(DIRECTIONS, 3))
@@ -149,7 +156,8 @@ def _place(atoms: Atoms, moved: int, centre: int, distance_A: float, rng: np.ran
     places = atoms.positions[centre] + distance_A * directions
     others = [index for index in range(len(atoms)) if index not in (moved, centre)]
     _, distances = get_distances(places, atoms.positions[others], cell=atoms.cell, pbc=atoms.pbc)
-    atoms.positions[moved] = places[int(distances.min(axis=1).argmax())]
+    by_space = np.argsort(-distances.min(axis=1), kind='stable')
+    atoms.positions[moved] = places[by_space[rng.integers(DIRECTIONS // 2)]]
 
 
 def shortest_distances(frames: LabelledFrames) -> dict[str, float]:

@@ -55,7 +55,8 @@ class DistillSettings:
         Runs of the student in each round at the highest content of hydrogen, at constant volume and at zero pressure
         in turn; temperature in units of the highest of ``temperatures_K``; length and time between stored frames.
     hot_frames
-        Frames to label of each run; of one that failed, the last before it did are among them.
+        Frames to label of each run, besides the one in which hydrogen atoms are nearest to each other; of a run that
+        failed, the last before it did as well.
     max_rounds
         Fits at most.
     rmse_tolerance
@@ -63,8 +64,8 @@ class DistillSettings:
     max_label_failures
         Frames that the teacher may fail for.
     trial_time_ps, nve_time_ps
-        Length of the run of the structure itself, at the temperature of the hot runs and zero pressure, and of the
-        one at constant energy that follows.
+        Length of the run of the structure itself, at the temperature of the hot runs and zero pressure, which ends
+        the rounds if it does not fail, and of the one at constant energy that follows.
     path_points
         Positions of hydrogen along each path between sites of the rigid host, the ends included.
     max_force_rmse_H_meV_A, max_drift_meV_per_atom_per_ps, max_path_error_meV

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aiida_hdiff.sampling.sites import HYDROGEN
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -32,6 +34,27 @@ def chosen_frames(n_frames: int, n_wanted: int, *, failed: bool) -> list[int]:
     spread = np.unique(np.linspace(0, n_frames - 1, min(n_wanted, n_frames - 1) + 1).round().astype(int))[1:]
     last = range(max(1, n_frames - N_LAST), n_frames) if failed else ()
     return sorted({*spread.tolist(), *last})
+
+
+def frame_with_nearest_hydrogen(frames: Sequence[Atoms], min_distance_A: float) -> int | None:
+    """Return the index of the frame in which two hydrogen atoms are nearest, but not nearer than a limit in Å.
+
+    ``None`` if there is no such frame, or there are no two.
+
+    Pairs of hydrogen are rare and their energy is flat: what a student makes of them shows last in errors, and first
+    in runs that fail.
+    """
+    from ase.geometry import get_distances
+
+    if not frames or np.count_nonzero(frames[0].numbers == HYDROGEN) < 2:
+        return None
+    shortest = []
+    for atoms in frames:
+        positions = atoms.positions[atoms.numbers == HYDROGEN]
+        _, distances = get_distances(positions, cell=atoms.cell, pbc=atoms.pbc)
+        shortest.append(distances[np.triu_indices(len(positions), 1)].min())
+    allowed = np.where(np.array(shortest) < min_distance_A, np.inf, shortest)
+    return int(np.argmin(allowed)) if np.isfinite(allowed).any() else None
 
 
 def nearest_distance_A(atoms: Atoms) -> float:

@@ -85,11 +85,10 @@ class DistillWorkChain(DistillChildren):
                 cls.plan_hot,
                 cls.submit_throttled,
                 cls.inspect_hot,
+                if_(cls.should_try)(cls.plan_trial, cls.submit_throttled, cls.inspect_trial),
+                cls.gather_frames,
                 if_(cls.has_frames)(cls.submit_throttled, cls.inspect_labels),
             ),
-            cls.plan_trial,
-            cls.submit_throttled,
-            cls.inspect_trial,
             if_(cls.can_run_nve)(cls.plan_nve, cls.submit_throttled, cls.inspect_trial),
             cls.results,
         )
@@ -126,6 +125,8 @@ class DistillWorkChain(DistillChildren):
         self.ctx.path = None
         self.ctx.paths = []
         self.ctx.fit = None
+        self.ctx.hot = {}
+        self.ctx.trial = ''
         self.ctx.n_labels = 0
         self.ctx.stable = False
 
@@ -203,10 +204,10 @@ class DistillWorkChain(DistillChildren):
 
     def should_go_on(self) -> bool:
         """Whether to fit again."""
-        if not self.ctx.rounds:
-            return True
-        limit = self.settings.max_rounds if self.has_teacher() else 1
-        return not self.ctx.stable and len(self.ctx.rounds) < limit
+        return not self.ctx.rounds or (not self.ctx.stable and len(self.ctx.rounds) < self._max_rounds())
+
+    def _max_rounds(self) -> int:
+        return self.settings.max_rounds if self.has_teacher() else 1
 
     def plan_fit(self) -> None:
         """Fit to the frames that there are."""
@@ -235,47 +236,34 @@ class DistillWorkChain(DistillChildren):
         self.ctx.batch = [f'hot_{number:02d}_{index}' for index in range(self.settings.hot_runs)]
 
     def inspect_hot(self) -> ExitCode | None:
-        """Note which runs failed, and gather the frames to label, if there is a next round."""
-        trajectories, failed, messages = {}, [], []
+        """Note which runs failed."""
+        failed = {}
         for label in self.ctx.batch:
-            node, name = self.children()[label], label.rpartition('_')[2]
+            node = self.children()[label]
             reason = flew_apart(node, self.settings.max_volume_change)
             if reason is not None:
-                failed.append(f'hot_{name}')
-                messages.append(reason)
+                failed[label] = reason
             elif not node.is_finished_ok:
                 return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {why(node)}')
-            trajectory = trajectory_of(node)
-            if trajectory is not None:
-                trajectories[f'hot_{name}'] = trajectory
-        self._note_round(failed, messages)
-        self.ctx.frames = None
-        if not self.has_teacher() or not self.should_go_on():
-            return None
-        number = self.ctx.round
-        gathered = steps.gather_hot_frames(
-            self.inputs.settings, orm.List(failed), orm.Int(number), **trajectories,
-            metadata={'call_link_label': f'gather_hot_frames_{number:02d}'},
-        )  # fmt: skip
-        self.ctx.frames = gathered.get('frames')
-        self.ctx.batch = [f'label_{number:02d}']
+        self.ctx.hot = {label: label in failed for label in self.ctx.batch}
+        self._note_round(list(failed.values()))
         return None
 
-    def _note_round(self, failed: list[str], messages: list[str]) -> None:
+    def _note_round(self, failures: list[str]) -> None:
         training = self.ctx.fit.outputs.results
         judged_on = 'test' if 'test' in training['splits'] else 'train'
         errors = training['splits'][judged_on]
         rmse = errors['force_rmse_meV_A_by_element'].get('H')
         before = self.ctx.rounds[-1]['force_rmse_H_meV_A'] if self.ctx.rounds else None
         settled = before is not None and abs(rmse - before) <= self.settings.rmse_tolerance * before
-        self.ctx.stable = settled and not failed
+        self.ctx.stable = settled and not failures
         self.ctx.rounds.append(
             {
                 'round': self.ctx.round,
                 'n_train': training['n_frames']['train'],
                 'n_runs': self.settings.hot_runs,
-                'n_failed': len(failed),
-                'failures': messages,
+                'n_failed': len(failures),
+                'failures': failures,
                 'errors_on': judged_on,
                 'force_rmse_meV_A': errors['force_rmse_meV_A'],
                 'force_rmse_H_meV_A': rmse,
@@ -284,23 +272,48 @@ class DistillWorkChain(DistillChildren):
                 'n_added': 0,
             }
         )
-        self.report(f'round {self.ctx.round}: {len(failed)} hot runs failed, force RMSE on H {rmse:.1f} meV/Å')
+        self.report(f'round {self.ctx.round}: {len(failures)} hot runs failed, force RMSE on H {rmse:.1f} meV/Å')
+
+    def should_try(self) -> bool:
+        """Whether the student is to run the structure itself: it is stable in its cell, or there is no next round."""
+        last = self.ctx.round >= self._max_rounds()
+        return bool(self.ctx.stable) or (last and not self.ctx.rounds[-1]['n_failed'])
+
+    def plan_trial(self) -> None:
+        """Run the structure itself hot: a larger cell has more chances for what a small one does not meet."""
+        if not self.ctx.trial:
+            nodes = plans.trial_parameters(
+                self.inputs.settings, self.inputs.seed, metadata={'call_link_label': 'trial_parameters'}
+            )
+            self._plan(nodes)
+        self.ctx.trial = f'trial_{self.ctx.round:02d}'
+        self.ctx.batch = [self.ctx.trial]
+
+    def gather_frames(self) -> None:
+        """Gather the frames to label, if there is a next round; of the structure itself if all frames have its size."""
+        self.ctx.frames = None
+        if not self.has_teacher() or not self.should_go_on():
+            return
+        number, runs = self.ctx.round, dict(self.ctx.hot)
+        if self.ctx.trial == f'trial_{number:02d}' and 'training_cell' not in self.inputs:
+            runs[self.ctx.trial] = True
+        found = {label: trajectory_of(self.children()[label]) for label in runs}
+        names = {label: f'hot_{label.rpartition("_")[2]}' if label != self.ctx.trial else 'trial' for label in runs}
+        gathered = steps.gather_hot_frames(
+            self.inputs.settings, orm.List([names[label] for label in runs if runs[label]]), orm.Int(number),
+            **{names[label]: one for label, one in found.items() if one is not None},
+            metadata={'call_link_label': f'gather_hot_frames_{number:02d}'},
+        )  # fmt: skip
+        self.ctx.frames = gathered.get('frames')
+        self.ctx.batch = [f'label_{number:02d}']
 
     def has_frames(self) -> bool:
         """Whether there are frames to label for another round."""
         return self.ctx.frames is not None
 
-    def plan_trial(self) -> None:
-        """Run the structure itself hot: a larger cell has more chances for what a small one does not meet."""
-        nodes = plans.trial_parameters(
-            self.inputs.settings, self.inputs.seed, metadata={'call_link_label': 'trial_parameters'}
-        )
-        self._plan(nodes)
-        self.ctx.batch = ['trial']
-
     def can_run_nve(self) -> bool:
-        """Whether the trial has left a state to go on from."""
-        return bool(self.children()['trial'].is_finished_ok)
+        """Whether the student has run the structure itself, and can go on from there."""
+        return bool(self.ctx.trial) and not self.ctx.rounds[-1]['n_failed']
 
     def plan_nve(self) -> None:
         """Go on at constant energy."""
@@ -315,6 +328,8 @@ class DistillWorkChain(DistillChildren):
             last = self.ctx.rounds[-1]
             last['n_runs'], last['n_failed'] = last['n_runs'] + 1, last['n_failed'] + 1
             last['failures'] = [*last['failures'], f'{label}: {reason}']
+            self.ctx.stable = False
+            self.report(f'round {self.ctx.round}: {label} failed: {reason}')
         elif not node.is_finished_ok:
             return self.exit_codes.ERROR_STUDENT_RUN_FAILED.format(message=f'{label}: {why(node)}')
         return None

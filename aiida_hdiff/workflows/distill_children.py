@@ -22,7 +22,7 @@ FAILED_RUN = (410, 411, 412)
 
 
 class DistillChildren(ThrottledWorkChain):
-    """Start children by labels: ``teacher_h4_600K``, ``label_01``, ``fit_01``, ``hot_01_0``, ``trial``, ``nve``."""
+    """Start children by labels: ``teacher_h4_600K``, ``label_01``, ``fit_01``, ``hot_01_0``, ``trial_02``, ``nve``."""
 
     @property
     def settings(self) -> DistillSettings:
@@ -67,7 +67,7 @@ class DistillChildren(ThrottledWorkChain):
             **self._options(),
         }
         if kind in ('trial', 'nve'):
-            state = {'state': self.children()['trial'].outputs.final_state} if kind == 'nve' else {}
+            state = {'state': self.children()[self.ctx.trial].outputs.final_state} if kind == 'nve' else {}
             parameters = self._planned(PARAMETERS + kind)
             return MDStageWorkChain, {**inputs, **state, 'structure': self.inputs.structure, 'parameters': parameters}
         key = f'hot_{name}' if kind == 'hot' else name

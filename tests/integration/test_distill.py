@@ -121,7 +121,16 @@ def test_a_teacher_and_its_student(code, eam_potential, generate_structure):
     assert teacher == pytest.approx(-550.0, abs=5.0)
     assert abs(student - teacher) < 60.0
     labels = {link.link_label for link in node.base.links.get_outgoing().all()}
-    assert {'fit_01', 'hot_01_0', 'label_01', 'training_frames_01', 'fit_02', 'trial', 'nve', 'judge_student'} <= labels
+    assert {
+        'fit_01',
+        'hot_01_0',
+        'label_01',
+        'training_frames_01',
+        'fit_02',
+        'trial_02',
+        'nve',
+        'judge_student',
+    } <= labels
     ancestors = orm.QueryBuilder().append(orm.Node, filters={'id': results['potential'].pk}, tag='student')
     ancestors.append(type(eam_potential), with_descendants='student', project='id')
     assert eam_potential.pk in ancestors.all(flat=True)

@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 
 from aiida_hdiff.formats import LabelledFrame, LabelledFrames
 from aiida_hdiff.sampling.close_contacts import ContactSettings, close_contacts, contact_warnings, shortest_distances
-from aiida_hdiff.sampling.hot_frames import chosen_frames, n_before_expansion, nearest_distance_A
+from aiida_hdiff.sampling.hot_frames import (
+    chosen_frames,
+    frame_with_nearest_hydrogen,
+    n_before_expansion,
+    nearest_distance_A,
+)
 from aiida_hdiff.sampling.site_paths import site_paths
 from tests.conftest import nickel_hydride
 
@@ -142,3 +148,23 @@ def test_nearest_distance():
 )
 def test_a_run_ends_where_its_volume_has_changed_too_much(volumes, n_frames):
     assert n_before_expansion(volumes, 0.3) == n_frames
+
+
+def test_the_frame_with_the_nearest_pair_of_hydrogen():
+    frames = [
+        Atoms('HHNi', [[0.2, 0, 0], [x, 0, 0], [4.0, 4.0, 4.0]], cell=[8.0] * 3, pbc=True) for x in (3.0, 7.0, 0.5)
+    ]
+    assert frame_with_nearest_hydrogen(frames, 0.6) == 1, 'across the boundary; the last one is too near'
+    assert frame_with_nearest_hydrogen(frames, 0.1) == 2
+    assert frame_with_nearest_hydrogen(frames, 4.0) is None
+    assert frame_with_nearest_hydrogen([one[1:] for one in frames], 0.6) is None
+    assert frame_with_nearest_hydrogen([], 0.6) is None
+
+
+def test_distances_of_contacts_cover_their_range():
+    settings = ContactSettings(n_frames=20, seed=3, rattle_A=0.0)
+    found = [atoms.get_distance(*np.flatnonzero(atoms.numbers == 1)[:2], mic=True)
+             for atoms, pair in close_contacts(STRUCTURES[:1], settings) if pair == 'H-H']  # fmt: skip
+    low, high = settings.h_h_A
+    parts = np.floor((np.array(found) - low) / (high - low) * len(found))
+    assert sorted(parts) == list(range(len(found)))

@@ -224,7 +224,10 @@ def hot_round(process, rmse, failing=0, message='Atoms were lost'):
     process.ctx.batch = [f'hot_{process.ctx.round:02d}_{index}' for index in range(2)]
     runs = [child(410, message) if index < failing else child(final_state=1) for index in range(2)]
     process.kids = dict(zip(process.ctx.batch, runs, strict=True))
-    return process.inspect_hot()
+    found = process.inspect_hot()
+    if found is None:
+        process.gather_frames()
+    return found
 
 
 def test_rounds_go_on_until_no_run_fails_and_the_error_is_stable(chain):
@@ -338,15 +341,19 @@ def test_paths_decide_only_when_their_ends_and_barriers_are_known(generate_struc
 def test_the_structure_itself_runs_hot_before_the_energy_is_watched(chain, inputs, generate_structure, generate_state):
     process = chain(training_cell=generate_structure(1, 1))
     hot_round(process, 50.0)
+    assert not process.should_try(), 'the error may still fall'
+    hot_round(process, 50.0)
+    assert process.should_try()
     process.plan_trial()
-    assert process.ctx.batch == ['trial']
-    _, values = process._md('trial')
+    assert process.ctx.batch == ['trial_02']
+    _, values = process._md('trial_02')
     assert values['structure'].uuid == process.inputs.structure.uuid
     assert (values['parameters']['ensemble'], values['parameters']['temperature_K']) == ('npt', pytest.approx(720.0))
     assert 'state' not in values
     state = generate_state()
-    process.kids = {'trial': child(final_state=state)}
+    process.kids = {'trial_02': child(final_state=state)}
     assert process.inspect_trial() is None
+    assert not process.should_go_on()
     assert process.can_run_nve()
     process.plan_nve()
     _, values = process._md('nve')
@@ -354,21 +361,39 @@ def test_the_structure_itself_runs_hot_before_the_energy_is_watched(chain, input
     assert values['parameters']['ensemble'] == 'nve'
 
 
+def test_a_trial_that_fails_leads_to_another_round(chain, generate_structure, generate_trajectory):
+    """Its frames are labelled only if all frames have its size."""
+    run = generate_trajectory().store()
+    for more, origin in (({}, 'round_2/trial'), ({'training_cell': generate_structure(1, 1)}, 'round_2/hot_0')):
+        process = chain(**more)
+        hot_round(process, 50.0)
+        hot_round(process, 50.0)
+        process.plan_trial()
+        process.kids |= {'trial_02': child(410, 'Atoms were lost', trajectory=run), 'hot_02_0': child(trajectory=run)}
+        assert process.inspect_trial() is None
+        assert process.should_go_on()
+        assert not process.can_run_nve()
+        process.gather_frames()
+        assert process.ctx.batch == ['label_02']
+        assert any(one.startswith(origin) for one in process.ctx.frames.frames().origins)
+        assert any('trial' in one for one in process.ctx.frames.frames().origins) == (not more)
+
+
 def test_a_run_whose_cell_grows_is_a_failure(chain, generate_trajectory):
     process = chain()
     hot_round(process, 50.0)
-    process.ctx.batch = ['trial']
+    process.ctx.batch = ['trial_01']
     cells = np.eye(3) * np.linspace(7.0, 8.0, 20)[:, None, None]
     for found, n_failed in ((cells, 1), (np.repeat(cells[:1], 20, axis=0), 1)):
         trajectory = generate_trajectory(cells=found).store()
-        process.kids = {'trial': child(trajectory=trajectory)}
+        process.kids = {'trial_01': child(trajectory=trajectory)}
         assert process.inspect_trial() is None
         assert process.ctx.rounds[-1]['n_failed'] == n_failed
-    assert process.ctx.rounds[-1]['failures'] == ['trial: The volume has changed by more than 30 %.']
+    assert process.ctx.rounds[-1]['failures'] == ['trial_01: The volume has changed by more than 30 %.']
 
 
 def test_a_trial_or_nve_run_that_loses_atoms_is_a_failure(chain):
-    for label in ('trial', 'nve'):
+    for label in ('trial_01', 'nve'):
         process = chain()
         hot_round(process, 50.0)
         process.ctx.batch = [label]
@@ -376,7 +401,8 @@ def test_a_trial_or_nve_run_that_loses_atoms_is_a_failure(chain):
         assert process.inspect_trial() is None
         assert process.ctx.rounds[-1]['n_failed'] == 1
         assert process.ctx.rounds[-1]['failures'] == [f'{label}: Atoms were lost']
-        if label == 'trial':
+        if label == 'trial_01':
+            process.ctx.trial = label
             assert not process.can_run_nve()
         process.kids = {label: child(420, 'x')}
         assert process.inspect_trial().status == status_of('ERROR_STUDENT_RUN_FAILED')

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import json
 from typing import Any
 
-import numpy as np
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
-from aiida_hdiff.calculations.md_committee import define_committee
-from aiida_hdiff.calculations.md_job import (
-    define_md,
-    md_parameters,
-    seconds_before_walltime,
-    start_arrays,
-    validate_md_inputs,
+from aiida_hdiff.calculations.engine_job import (
+    define_engine_options,
+    engine_calcinfo,
+    engine_limits,
+    write_arrays,
+    write_json,
 )
+from aiida_hdiff.calculations.md_committee import define_committee
+from aiida_hdiff.calculations.md_job import define_md, md_parameters, start_arrays, validate_md_inputs
 from aiida_hdiff.calculations.model_safety import engine_potential
-from aiida_hdiff.common.calcjob import HdiffProcessSpec, set_default_options
+from aiida_hdiff.common.calcjob import HdiffProcessSpec
 
 INPUT_FILE = 'md.json'
 START_FILE = 'start.npz'
@@ -30,8 +28,6 @@ FRAMES_FILE = 'frames.bin'
 CHECKPOINT_FILE = 'checkpoint.npz'
 FINAL_FILE = 'final.npz'
 EXPLODED_FILE = 'exploded.npz'
-STATUS_FILE = 'status.json'
-PROGRESS_FILE = 'progress.json'
 
 
 class MDCalculation(CalcJob):
@@ -50,8 +46,7 @@ class MDCalculation(CalcJob):
         super().define(spec)
         define_md(spec)
         define_committee(spec)
-        set_default_options(spec, 'hdiff.md')
-        spec.inputs['metadata']['options']['output_filename'].default = 'engine.out'
+        define_engine_options(spec, 'hdiff.md')
         spec.inputs.validator = cls.validate_inputs
 
     @classmethod
@@ -73,35 +68,24 @@ class MDCalculation(CalcJob):
             'potential': engine_potential(potential, options),
             'start': START_FILE,
             'checkpoint': None if checkpoint is None else START_CHECKPOINT_FILE,
-            'threads': int(options.environment_variables.get('OMP_NUM_THREADS', 1)),
-            'max_seconds': seconds_before_walltime(options.max_wallclock_seconds),
+            **engine_limits(options),
         }
         if committee:
             settings['committee'] = [engine_potential(member, options, name) for name, member in committee.items()]
-        with folder.open(INPUT_FILE, 'w') as handle:
-            json.dump(settings, handle, indent=1, sort_keys=True)
+        write_json(folder, INPUT_FILE, settings)
         arrays = {key: value for key, value in start_arrays(self.inputs).items() if value is not None}
-        with folder.open(START_FILE, 'wb') as handle:
-            stream = io.BytesIO()
-            np.savez(stream, pbc=np.array([True] * 3), **arrays)
-            handle.write(stream.getvalue())
+        write_arrays(folder, START_FILE, {'pbc': [True] * 3, **arrays})
         if checkpoint is not None:
             with folder.open(START_CHECKPOINT_FILE, 'wb') as handle:
                 handle.write(checkpoint.checkpoint)
-
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = ['md', INPUT_FILE]
-        codeinfo.stdout_name = options.output_filename
-        codeinfo.join_files = True
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        calcinfo.local_copy_list = [
-            (node.uuid, file, f'{name}.{index}')
-            for name, node in {'potential': potential, **committee}.items()
-            for index, file in enumerate(node.file_names)
-        ]
-        calcinfo.provenance_exclude_list = [START_FILE, START_CHECKPOINT_FILE]
-        calcinfo.retrieve_list = [options.output_filename, STATUS_FILE, PROGRESS_FILE]
-        calcinfo.retrieve_temporary_list = [FRAMES_FILE, CHECKPOINT_FILE, FINAL_FILE, EXPLODED_FILE]
-        return calcinfo
+        return engine_calcinfo(
+            self.inputs,
+            ['md', INPUT_FILE],
+            copies=[
+                (node.uuid, file, f'{name}.{index}')
+                for name, node in {'potential': potential, **committee}.items()
+                for index, file in enumerate(node.file_names)
+            ],
+            exclude=[START_FILE, START_CHECKPOINT_FILE],
+            temporary=[FRAMES_FILE, CHECKPOINT_FILE, FINAL_FILE, EXPLODED_FILE],
+        )

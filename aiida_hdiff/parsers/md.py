@@ -10,6 +10,7 @@ import numpy as np
 from aiida.engine import ExitCode
 
 from aiida_hdiff.calculations import md as files
+from aiida_hdiff.calculations.engine_job import PROGRESS_FILE, STATUS_FILE
 from aiida_hdiff.calculations.md_job import md_parameters
 from aiida_hdiff.data.md_state import MDState
 from aiida_hdiff.data.trajectory import MDTrajectory
@@ -25,7 +26,7 @@ class MDParser(MDParserBase):
 
     def parse_folder(self, folder: Path) -> ExitCode | None:
         """Parse the files of the job in ``folder``."""
-        status = self.retrieved_json(files.STATUS_FILE)
+        status = self.retrieved_json(STATUS_FILE)
         finished = (folder / files.FINAL_FILE).is_file()
         last = folder / (files.FINAL_FILE if finished else files.CHECKPOINT_FILE)
         state = _read_state(last)
@@ -37,7 +38,7 @@ class MDParser(MDParserBase):
         version = ', '.join(f'{name} {number}' for name, number in sorted(versions.items())) or None
         record = None if state is None else read_committee_record(last, md_parameters(self.node.inputs))
         watched = {} if record is None else {'committee': record.results}
-        speed = self.retrieved_json(files.PROGRESS_FILE).get('steps_per_s')
+        speed = self.retrieved_json(PROGRESS_FILE).get('steps_per_s')
         evaluated = {key: status[key] for key in ('calculator',) if key in status}
         self.out_results('ase', version, last_step, frames, speed, **watched, **evaluated)
         if state is not None:

@@ -11,6 +11,7 @@ from aiida import orm
 from aiida.plugins import CalculationFactory, ParserFactory, WorkflowFactory
 
 from aiida_hdiff.calculations import md as files
+from aiida_hdiff.calculations.engine_job import STATUS_FILE
 from aiida_hdiff.data.model_trust import trust_key, trust_potential
 from aiida_hdiff.engine.cli import main
 from aiida_hdiff.formats.origins import parse_origin
@@ -118,7 +119,7 @@ def run(generate_calc_job, generate_calc_job_node, inputs, tmp_path, monkeypatch
         code = main(['md', files.INPUT_FILE])
         retrieved = tmp_path / f'{folder.name}_retrieved'
         retrieved.mkdir()
-        shutil.move(folder / files.STATUS_FILE, retrieved)
+        shutil.move(folder / STATUS_FILE, retrieved)
         members = {f'committee__{label}': node for label, node in values.pop('committee', {}).items()}
         values.pop('code')
         node = generate_calc_job_node(

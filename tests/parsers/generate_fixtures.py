@@ -17,6 +17,7 @@ from ase.data import atomic_masses
 
 from aiida_hdiff.calculations import lammps_script as script
 from aiida_hdiff.calculations import md as engine_files
+from aiida_hdiff.calculations.engine_job import STATUS_FILE
 from aiida_hdiff.engine.parameters import MDParameters
 from aiida_hdiff.formats.frame_stream import HEADER_BYTES, frame_dtype
 from aiida_hdiff.formats.lammps import data_file, restricted_triclinic
@@ -110,7 +111,7 @@ def engine_run(name: str, case: dict[str, Any]) -> None:
                 wait_for_frames(process, folder, len(atoms), parameters_of(case), 8)
                 process.send_signal(signal.Signals(case['signal']))
             process.wait()
-        patterns = ['engine.out', engine_files.STATUS_FILE, engine_files.FRAMES_FILE]
+        patterns = ['engine.out', STATUS_FILE, engine_files.FRAMES_FILE]
         keep(folder, FIXTURES / 'md' / name, [*patterns, '*checkpoint.npz', 'final.npz', 'exploded.npz'])
 
 

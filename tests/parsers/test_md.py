@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aiida_hdiff.calculations import md as files
+from aiida_hdiff.calculations.engine_job import STATUS_FILE
 from tests.parsers.cases import ENGINE, FIXTURES, atoms_of, parameters_of
 
 FOLDER = FIXTURES / 'md'
@@ -25,7 +26,7 @@ def parse(generate_calc_job_node, generate_structure, generate_potential, genera
         if change is not None:
             change(folder)
         retrieved.mkdir()
-        for file in ('engine.out', files.STATUS_FILE):
+        for file in ('engine.out', STATUS_FILE):
             if (folder / file).exists():
                 shutil.move(folder / file, retrieved)
         atoms = atoms_of('md', hydrogen_at=case.get('hydrogen_at', 0.5))
@@ -152,9 +153,9 @@ def test_failed_runs(parse, name, status, reason):
 
 def test_model_that_is_not_trusted(parse):
     def refused(folder):
-        status = json.loads((folder / files.STATUS_FILE).read_text())
+        status = json.loads((folder / STATUS_FILE).read_text())
         status |= {'exit_code': 53, 'message': 'the mace model potential.0 is not loaded: it names `os.system`'}
-        (folder / files.STATUS_FILE).write_text(json.dumps(status))
+        (folder / STATUS_FILE).write_text(json.dumps(status))
 
     _, node = parse('engine_failed', refused)
     assert node.exit_status == 426
@@ -163,9 +164,9 @@ def test_model_that_is_not_trusted(parse):
 
 def test_not_a_number(parse):
     def not_finite(folder):
-        status = json.loads((folder / files.STATUS_FILE).read_text())
+        status = json.loads((folder / STATUS_FILE).read_text())
         status['message'] = 'step 4: the positions are not finite numbers.'
-        (folder / files.STATUS_FILE).write_text(json.dumps(status))
+        (folder / STATUS_FILE).write_text(json.dumps(status))
 
     outputs, node = parse('exploded', not_finite)
     assert node.exit_status == 411
@@ -186,7 +187,7 @@ def corrupt_frames(folder):
 
 
 def corrupt_status(folder):
-    (folder / files.STATUS_FILE).write_text('{"exit_code": ')
+    (folder / STATUS_FILE).write_text('{"exit_code": ')
 
 
 @pytest.mark.parametrize('change', [truncated_final, foreign_final, corrupt_frames, corrupt_status])

@@ -112,23 +112,26 @@ def plan_teacher_runs(structure: orm.StructureData, settings: orm.Dict, seed: or
 def plan_hot_runs(
     structure: orm.StructureData, settings: orm.Dict, seed: orm.Int, round_number: orm.Int
 ) -> dict[str, orm.Data]:
-    """Return what the student runs in a round: structures ``hot_0`` … with the most hydrogen, and their parameters.
+    """Return what the student runs in a round: structures ``hot_0`` … and their parameters.
 
-    Every second run is at zero pressure: the energy of a student may fall where the cell is larger than any it knows.
+    Contents of hydrogen are taken in turn from the highest, each at constant volume, strained, and at zero pressure:
+    the energy of a student may fall where the cell is larger than any it knows.
     """
     chosen = distill_settings(settings)
     host, n_hydrogen = _host(structure)
-    content = max(chosen.contents(n_hydrogen, len(host)))
+    contents = sorted(chosen.contents(n_hydrogen, len(host)), reverse=True)
     outputs: dict[str, orm.Data] = {}
     for number in range(chosen.hot_runs):
         own_seed = _seed(seed, 'hot', round_number.value, number)
-        strain = chosen.strains[number // 2 % len(chosen.strains)]
+        turn, at_zero_pressure = divmod(number, 2)
+        content = contents[turn % len(contents)]
+        strain = 0.0 if at_zero_pressure else chosen.strains[(turn + round_number.value) % len(chosen.strains)]
         outputs[f'hot_{number}'] = _with_hydrogen(host, content, strain, own_seed)
         parameters = _md(
             chosen,
             time_fs=FS_PER_PS * chosen.hot_time_ps,
             interval_fs=chosen.hot_interval_fs,
-            ensemble=('nvt', 'npt')[number % 2],
+            ensemble='npt' if at_zero_pressure else 'nvt',
             temperature_K=chosen.hot_temperature_K,
             seed=own_seed,
         )

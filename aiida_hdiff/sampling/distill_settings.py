@@ -50,10 +50,12 @@ class DistillSettings:
     min_distance_A
         Frames of runs of the student with atoms nearer than this are not labelled.
     max_volume_change
-        Frames of runs of the student are labelled until the volume has changed by this share of the first.
+        A run of the student fails, and its frames are labelled no further, where the volume has changed by this share
+        of the first. Small cells near their melting point breathe by a quarter.
     hot_runs, hot_factor, hot_time_ps, hot_interval_fs
-        Runs of the student in each round at the highest content of hydrogen, at constant volume and at zero pressure
-        in turn; temperature in units of the highest of ``temperatures_K``; length and time between stored frames.
+        Runs of the student in each round, with the contents of hydrogen in turn from the highest, each at constant
+        volume and at zero pressure; temperature in units of the highest of ``temperatures_K``; length and time between
+        stored frames.
     hot_frames
         Frames to label of each run, besides the one in which hydrogen atoms are nearest to each other; of a run that
         failed, the last before it did as well.
@@ -85,7 +87,7 @@ class DistillSettings:
     contacts: dict[str, Any] = field(default_factory=dict)
     max_force_eV_A: float = 10.0
     min_distance_A: float = 0.6
-    max_volume_change: float = 0.3
+    max_volume_change: float = 0.5
     hot_runs: int = 6
     hot_factor: float = 1.2
     hot_time_ps: float = 2.0

@@ -278,6 +278,9 @@ def test_a_run_of_the_student_that_cannot_be_made(chain):
     assert values['parameters']['checkpoint_interval'] == values['parameters']['output_interval'] == 10
     ensembles = [process._md(label)[1]['parameters']['ensemble'] for label in process.ctx.batch]
     assert ensembles == ['nvt', 'npt']
+    volumes = [process._md(label)[1]['structure'].get_cell_volume() for label in process.ctx.batch]
+    assert volumes[1] == pytest.approx(process.cell.get_cell_volume()), 'a run at zero pressure is not strained'
+    assert volumes[0] != pytest.approx(volumes[1])
     process.kids = {label: child(420, 'no such command') for label in process.ctx.batch}
     assert process.inspect_hot().status == status_of('ERROR_STUDENT_RUN_FAILED')
 
@@ -383,13 +386,13 @@ def test_a_run_whose_cell_grows_is_a_failure(chain, generate_trajectory):
     process = chain()
     hot_round(process, 50.0)
     process.ctx.batch = ['trial_01']
-    cells = np.eye(3) * np.linspace(7.0, 8.0, 20)[:, None, None]
+    cells = np.eye(3) * np.linspace(7.0, 8.1, 20)[:, None, None]
     for found, n_failed in ((cells, 1), (np.repeat(cells[:1], 20, axis=0), 1)):
         trajectory = generate_trajectory(cells=found).store()
         process.kids = {'trial_01': child(trajectory=trajectory)}
         assert process.inspect_trial() is None
         assert process.ctx.rounds[-1]['n_failed'] == n_failed
-    assert process.ctx.rounds[-1]['failures'] == ['trial_01: The volume has changed by more than 30 %.']
+    assert process.ctx.rounds[-1]['failures'] == ['trial_01: The volume has changed by more than 50 %.']
 
 
 def test_a_trial_or_nve_run_that_loses_atoms_is_a_failure(chain):

@@ -12,13 +12,22 @@ import click
 
 from aiida_hdiff.cli.session import fail, free_space_error, require_aiida
 
-SYSTEMS = {'ni-h': 'ni-h.yaml', 'mg-h': 'mg-h.yaml'}
+LAMMPS, ENGINE = 'lmp', 'hdiff-engine'
+SYSTEMS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+    'ni-h': {'eam': ('ni-h.yaml', (LAMMPS, ENGINE))},
+    'mg-h': {'pod': ('mg-h.yaml', (LAMMPS, ENGINE)), 'chgnet': ('mg-h-chgnet.yaml', (ENGINE,))},
+}
+"""Study files and codes by system and potential; the first potential of a system is its default."""
 
 
 @click.command()
 @click.option(
     '--system', type=click.Choice(list(SYSTEMS)), default='ni-h', show_default=True,
-    help='H in fcc Ni with an EAM potential in LAMMPS, or a demonstration of H in hcp Mg with CHGNet.',
+    help='H in fcc Ni with an EAM potential, or H in hcp Mg with a POD potential trained on PBE, both in LAMMPS.',
+)  # fmt: skip
+@click.option(
+    '--potential', type=click.Choice(sorted({name for one in SYSTEMS.values() for name in one})),
+    help='chgnet for a short demonstration of H in Mg with CHGNet.  [default: that of the system]',
 )  # fmt: skip
 @click.option(
     '-o', '--output', type=click.Path(path_type=Path), default=Path('hdiff-quickstart'), show_default=True,
@@ -28,7 +37,7 @@ SYSTEMS = {'ni-h': 'ni-h.yaml', 'mg-h': 'mg-h.yaml'}
     '--seed', type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help='Seed of all random numbers.'
 )
 @click.pass_context
-def quickstart(ctx: click.Context, system: str, output: Path, seed: int) -> None:
+def quickstart(ctx: click.Context, system: str, potential: str | None, output: Path, seed: int) -> None:
     """From nothing to an Arrhenius plot in minutes, with every step in an AiiDA graph.
 
     Makes a profile of its own if there is none, sets up what it needs, runs a real study and writes report.html,
@@ -42,13 +51,17 @@ def quickstart(ctx: click.Context, system: str, output: Path, seed: int) -> None
     from aiida_hdiff.cli.session import require_writable
 
     started = time.monotonic()
-    content = yaml.safe_load((files('aiida_hdiff.cli') / 'systems' / SYSTEMS[system]).read_text(encoding='utf-8'))
+    known = SYSTEMS[system]
+    if potential is not None and potential not in known:
+        raise fail(f'--potential {potential} does not go with --system {system}: give {" or ".join(known)}.')
+    name, codes = known[potential or next(iter(known))]
+    content = yaml.safe_load((files('aiida_hdiff.cli') / 'systems' / name).read_text(encoding='utf-8'))
     content['seed'] = seed
     _prepare_output(output)
     profile, new = environment.ensure_profile(ctx.meta.get('aiida_hdiff.profile'))
     require_writable()
     click.echo(f'AiiDA profile {profile!r} ({"made now" if new else "found"}); no other profile is touched')
-    for label in {'ni-h': ('lmp', 'hdiff-engine'), 'mg-h': ('hdiff-engine',)}[system]:
+    for label in codes:
         environment.ensure_code(label)
     from aiida.manage.caching import enable_caching
 

@@ -165,7 +165,7 @@ def _data_note(node: Any) -> str:
         return f'{name} {node.value}'
     if isinstance(node, orm.StructureData):
         return f'{name} {node.label or node.get_formula()}'
-    if 'n_frames' in node.base.attributes.all:
+    if not isinstance(node, orm.Dict) and 'n_frames' in node.base.attributes.all:
         return f'{name}, {node.n_frames} frames'
     if isinstance(node, orm.Dict) and not node.label and len(content := node.get_dict()) <= _FEW:
         return ', '.join(f'{key}: {value}' for key, value in content.items() if not isinstance(value, (dict, list)))

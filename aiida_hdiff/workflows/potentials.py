@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from aiida import orm
 from aiida_hdiff.data.potential import PotentialData
 
 NICKEL_HYDROGEN = 'NiAlH_jea.eam.alloy'
+OWN_POTENTIALS = Path(str(resources.files('aiida_hdiff'))) / 'potentials'
+"""Potentials that this package has trained and ships, each with the record of its origin."""
 
 
 def shipped_file(name: str) -> Path | None:
@@ -24,20 +27,31 @@ def shipped_file(name: str) -> Path | None:
 
 
 def find_potential_file(name: str, folder: Path) -> Path:
-    """Return a file by its path relative to ``folder``, or by its name among those that LAMMPS ships.
+    """Return a file by its path relative to ``folder``, or by its name among those of this package or of LAMMPS.
 
     Raises
     ------
     ValueError
-        If it is in neither place.
+        If it is in none of these places.
     """
     path = (folder / Path(name).expanduser()).resolve()
     if path.is_file():
         return path
-    shipped = shipped_file(name)
+    own = OWN_POTENTIALS / name
+    shipped = own if own.is_file() else shipped_file(name)
     if shipped is None:
         raise ValueError(f'potential file {name!r} does not exist beside the study file or among those of LAMMPS.')
     return shipped
+
+
+def _describe(node: PotentialData, path: Path) -> None:
+    """Give a potential of this package its name, and where it comes from: both stand beside its first file."""
+    import yaml
+
+    about = path.with_suffix('.yaml')
+    if path.parent == OWN_POTENTIALS and about.is_file():
+        origin = yaml.safe_load(about.read_text(encoding='utf-8'))
+        node.label, node.description = origin['label'], yaml.safe_dump(origin, allow_unicode=True, sort_keys=False)
 
 
 def load_node(identifier: str | int, where: str) -> orm.Node:
@@ -93,6 +107,8 @@ def potential_from_spec(spec: Mapping[str, Any], folder: Path) -> PotentialData:
             elements=spec.get('elements'),
             cutoff_A=spec.get('cutoff_A'),
         )
+        if files:
+            _describe(node, files[0])
     elif spec.get('architecture') == 'chgnet' and 'file' not in spec:
         node = PotentialData.from_chgnet(str(spec.get('model_name', '0.3.0')))
     elif spec.get('architecture') == 'emt':

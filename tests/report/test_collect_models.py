@@ -226,11 +226,13 @@ def test_the_graph_leads_over_the_training_to_the_labels(aiida_profile, generate
         {'train': merged, 'settings': orm.Dict({'e0s': 'average'})},
         {'potential': model, 'results': orm.Dict({'strategy': 'naive_fine_tuning'})}, label='ft training',
     )  # fmt: skip
-    process(orm.CalcFunctionNode, 'analyse', {'potential': model}, {'diffusivity': result})
+    record = orm.Dict({'n_frames': 3})
+    process(orm.CalcFunctionNode, 'analyse', {'potential': model, 'record': record}, {'diffusivity': result})
     graph = collect_provenance.ancestor_graph(result, None, 'D')
     assert graph.left_out == 6 - collect_provenance.SHOWN_OF_MANY
     boxes = {node.label: node.note for node in graph.nodes}
     assert boxes['Training (MACE)'] == 'ft training, naive fine tuning'
     assert boxes['train'] == 'LabelledDataset, 2 frames'
     assert boxes['settings'] == 'e0s: average'
-    assert len(graph.nodes) == 7 + collect_provenance.SHOWN_OF_MANY
+    assert boxes['record'] == 'n_frames: 3'
+    assert len(graph.nodes) == 8 + collect_provenance.SHOWN_OF_MANY

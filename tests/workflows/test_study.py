@@ -7,7 +7,7 @@ import yaml
 from aiida import orm
 
 from aiida_hdiff.workflows.plan import plan_seconds, study_plan
-from aiida_hdiff.workflows.potentials import find_potential_file, potential_from_spec
+from aiida_hdiff.workflows.potentials import OWN_POTENTIALS, find_potential_file, potential_from_spec
 from aiida_hdiff.workflows.study import study_builder, study_error
 
 STUDY = {
@@ -197,3 +197,15 @@ def test_bad_files_of_published_values(build, tmp_path, content, message):
         (tmp_path / 'values.yaml').write_text(content)
     with pytest.raises(ValueError, match=message):
         build({**STUDY, 'literature': 'values.yaml'}, tmp_path)
+
+
+def test_the_shipped_potential_names_its_origin(aiida_profile_clean):
+    spec = {'pair_style': 'pod', 'files': ['mg_h_pbe.pod', 'mg_h_pbe_coefficients.pod'], 'cutoff_A': 5.5}
+    potential = potential_from_spec(spec, Path())
+    record = yaml.safe_load((OWN_POTENTIALS / 'mg_h_pbe.yaml').read_text(encoding='utf-8'))
+    assert potential.sha256 == record['sha256']
+    assert potential.label == 'POD for H in hcp Mg (PBE)'
+    assert yaml.safe_load(potential.description) == record
+    assert set(potential.elements) == {'H', 'Mg'}
+    files = [OWN_POTENTIALS / name for name in (*spec['files'], 'mg_h_pbe.yaml')]
+    assert sum(file.stat().st_size for file in files) < 100_000

@@ -11,11 +11,12 @@ from aiida.common.links import LinkType
 
 from aiida_hdiff.common.units import EV_PER_ANGSTROM3_IN_GPA
 from aiida_hdiff.report.collect_parity import parity
-from aiida_hdiff.report.models import SETS, Gate, ModelRecord, SetErrors, Training
-from aiida_hdiff.workflows.train_plan import DISTILLED
+from aiida_hdiff.report.models import SETS, SPLITS, Gate, ModelRecord, SetErrors, Training
 from aiida_hdiff.workflows.training_phase import OUTPUTS, only_judged, plan_of, training_label
 
 _MEV_A3_IN_GPA = EV_PER_ANGSTROM3_IN_GPA / 1000.0
+_OF_A_DISTILLATION = {'train': 'train', 'test': 'held_out', 'valid': 'path'}
+"""What the sets of the fit of a distillation are."""
 
 
 def collect_models(node: orm.WorkChainNode) -> dict[str, ModelRecord]:
@@ -34,7 +35,7 @@ def collect_models(node: orm.WorkChainNode) -> dict[str, ModelRecord]:
         found[label] = ModelRecord(
             key=label,
             kind=kind,
-            errors=_errors(evaluation, training, kind),
+            errors=_errors(evaluation, training),
             gate=_gate(gate, row.get('failure'), chain),
             training=None if training is None else _training(training, chain),
             parity=parity(of_label['parity']) if 'parity' in of_label else (),
@@ -106,13 +107,15 @@ def _gate(node: Any, failure: str | None, chain: Any) -> Gate | None:
     return None if node is None else Gate(True)
 
 
-def _errors(evaluation: Any, training: Any, kind: str) -> dict[str, SetErrors]:
-    """Return the errors by set; those of a student on frames of its teacher are not errors on the test set."""
-    found = {}
+def _errors(evaluation: Any, training: Any) -> dict[str, SetErrors]:
+    """Return the errors by set; the evaluation of a study replaces what a training says of the same set."""
     results = _fit_results(training)
-    for name, split in (results.get('splits') or {}).items():
-        if name in SETS and (name, kind) != ('test', DISTILLED):
-            found[name] = _errors_of_split(split, (results.get('n_frames') or {}).get(name))
+    sizes = results.get('n_frames') or {}
+    found = {
+        name: _errors_of_split(split, sizes.get(name))
+        for name, split in (results.get('splits') or {}).items()
+        if name in SETS
+    }
     if evaluation is not None:
         values = evaluation.get_dict()
         found['train' if values.get('of') == 'training set' else 'test'] = _errors_of_evaluation(values)
@@ -120,9 +123,15 @@ def _errors(evaluation: Any, training: Any, kind: str) -> dict[str, SetErrors]:
 
 
 def _fit_results(training: Any) -> dict[str, Any]:
-    """Return the results of a training; of a distillation those of its last fit."""
+    """Return the results of a training; of a distillation those of its last fit, by what its sets are."""
     results: dict[str, Any] = {} if training is None else training.get_dict()
-    return {**results, **results['training']} if isinstance(results.get('training'), dict) else results
+    if not isinstance(results.get('training'), dict):
+        return results
+    fit = results['training']
+    of_sets = {
+        key: {_OF_A_DISTILLATION[name]: one for name, one in fit[key].items()} for key in ('n_frames', 'splits')
+    }
+    return {**results, **fit, **of_sets}
 
 
 def _errors_of_split(split: Mapping[str, Any], n_frames: int | None) -> SetErrors:
@@ -133,6 +142,7 @@ def _errors_of_split(split: Mapping[str, Any], n_frames: int | None) -> SetError
         energy_shifted_meV_per_atom=split.get('energy_shifted_rmse_meV_per_atom'),
         force_meV_A=split.get('force_rmse_meV_A'),
         stress_GPa=None if stress is None else stress * _MEV_A3_IN_GPA,
+        force_by_element_meV_A=split.get('force_rmse_meV_A_by_element') or {},
     )
 
 
@@ -158,7 +168,7 @@ def _rmse(values: Mapping[str, Any], key: str) -> float | None:
 def _training(node: orm.Dict, chain: Any) -> Training:
     """Return how a potential was trained, from the results of MACE, CHGNet, a distillation, or VASP."""
     results = _fit_results(node)
-    inputs = {} if chain is None else {name: chain.inputs[name] for name in SETS[::-1] if name in chain.inputs}
+    inputs = {} if chain is None else {name: chain.inputs[name] for name in SPLITS if name in chain.inputs}
     sizes, versions = results.get('n_frames'), results.get('versions') or {}
     if not isinstance(versions, Mapping):
         versions = {'VASP stand-in' if results.get('emulated') else 'VASP': ', '.join(map(str, versions))}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiida_hdiff.literature import LiteratureValue
 from aiida_hdiff.report.compare import mean_coefficient, published_label
-from aiida_hdiff.report.models import SET_NAMES, SETS, ModelRecord, SetErrors
+from aiida_hdiff.report.models import SET_NAMES, SETS, SPLITS, ModelRecord, SetErrors
 from aiida_hdiff.report.study import PotentialResult, Study
 from aiida_hdiff.report.text import MISSING, digits, measurement, scientific
 
@@ -63,7 +63,7 @@ def comparison_table(study: Study, *, plain: bool = False) -> ComparisonTable | 
     rows: list[tuple[str, list[str]]] = [
         ('kind', [model.kind_text or MISSING for model in models]),
         ('architecture', [_architecture(one) for one in potentials]),
-        ('frames: ' + ' / '.join(SET_NAMES[name] for name in SETS[::-1]), [_frames(model) for model in models]),
+        ('frames: ' + ' / '.join(SET_NAMES[name] for name in SPLITS), [_frames(model) for model in models]),
         *_error_rows(models),
         ('check before the MD', [_verdict(model) for model in models]),
     ]
@@ -140,10 +140,10 @@ def _architecture(potential: PotentialResult) -> str:
 
 def _frames(model: ModelRecord) -> str:
     trained = model.training.n_frames if model.training else {}
-    sizes = {name: trained.get(name, model.errors[name].n_frames if name in model.errors else None) for name in SETS}
+    sizes = {name: trained.get(name, model.errors[name].n_frames if name in model.errors else None) for name in SPLITS}
     if all(size is None for size in sizes.values()):
         return MISSING
-    return ' / '.join(MISSING if sizes[name] is None else str(sizes[name]) for name in SETS[::-1])
+    return ' / '.join(MISSING if sizes[name] is None else str(sizes[name]) for name in SPLITS)
 
 
 def _verdict(model: ModelRecord) -> str:

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 
 from aiida_hdiff.report.details import FloatArray, store_arrays
 
-SETS = ('test', 'valid', 'train')
-"""Sets on which errors are known, the most telling first."""
-SET_NAMES = {'test': 'test', 'valid': 'validation', 'train': 'training'}
+SETS = ('test', 'held_out', 'valid', 'path', 'train')
+"""Sets on which errors are known, the most telling first.
+
+A distilled potential is compared with its teacher on frames that were held out and on points of paths between sites.
+"""
+SET_NAMES = {'test': 'test', 'held_out': 'held-out', 'valid': 'validation', 'path': 'path', 'train': 'training'}
+SPLITS = ('train', 'valid', 'test')
+"""Sets into which the data of a study are split."""
 LOG_SPREAD = 20.0
 """Ratio of the largest to the smallest error above which an axis of errors is logarithmic."""
 KINDS = {

@@ -10,7 +10,7 @@ import numpy as np
 from aiida_hdiff.report.compare import mean_coefficient
 from aiida_hdiff.report.comparison import temperatures
 from aiida_hdiff.report.density import MAX_POINTS, density, limits_of
-from aiida_hdiff.report.models import SETS, ModelRecord, Parity, SetErrors
+from aiida_hdiff.report.models import SPLITS, ModelRecord, Parity, SetErrors
 from aiida_hdiff.report.study import PotentialResult, Study
 
 Row = Sequence[Any]
@@ -51,7 +51,7 @@ def _comparison(potential: PotentialResult, kelvins: list[float]) -> Row:
     model = potential.model or ModelRecord(key='')
     test = model.errors.get('test', SetErrors())
     sizes = dict(model.training.n_frames) if model.training else {}
-    frames = [sizes.get(name, model.errors[name].n_frames if name in model.errors else None) for name in SETS[::-1]]
+    frames = [sizes.get(name, model.errors[name].n_frames if name in model.errors else None) for name in SPLITS]
     gate = model.gate
     coefficients: list[Any] = []
     for kelvin in kelvins:

@@ -12,6 +12,7 @@ _TRAINED = {
     'distilled': 'was distilled from a teacher potential',
     'vasp_mlff': 'was trained on the fly',
 }
+_JUDGED_ON = (('test', 'the test set'), ('held_out', 'frames of its teacher that were held out'))
 
 
 def training_sentences(study: Study) -> list[str]:
@@ -36,8 +37,9 @@ def training_sentences(study: Study) -> list[str]:
             sentences.append(_trained(potential.label, model))
         elif model.kind == 'pretrained':
             sentences.append(f'{potential.label} is a pretrained model and was used as it is.')
-        if 'test' in model.errors:
-            sentences.append(_judged(potential.label, model.errors['test']))
+        sentences += [
+            _judged(potential.label, model.errors[name], where) for name, where in _JUDGED_ON if name in model.errors
+        ]
         if model.left_out and model.gate is not None:
             reasons = '; '.join(model.gate.reasons) or 'it did not pass its check'
             sentences.append(f'{potential.label} was left out of the molecular dynamics: {reasons}.')
@@ -72,7 +74,7 @@ def _frames(training: Training) -> str:
     return f'on {plural(sizes["train"], "configuration")}' + (f', with {" and ".join(others)}' if others else '')
 
 
-def _judged(label: str, errors: SetErrors) -> str:
+def _judged(label: str, errors: SetErrors, where: str) -> str:
     parts = [
         f'{digits(value)} {unit}{what}'
         for value, unit, what in (
@@ -82,5 +84,5 @@ def _judged(label: str, errors: SetErrors) -> str:
         )
         if value is not None
     ]
-    frames = '' if errors.n_frames is None else f' of {plural(errors.n_frames, "configuration")}'
-    return f'The root mean square errors of {label} on the test set{frames} are {", ".join(parts) or "not known"}.'
+    frames = '' if errors.n_frames is None else f' ({plural(errors.n_frames, "configuration")})'
+    return f'The root mean square errors of {label} on {where}{frames} are {", ".join(parts) or "not known"}.'

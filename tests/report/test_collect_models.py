@@ -167,15 +167,23 @@ def test_trainings_by_vasp_and_of_students(aiida_profile):
     found = collect_models._training(orm.Dict({**statistics, 'emulated': True}), None)
     assert list(found.versions) == ['VASP stand-in']
     fit = {
-        'n_frames': {'train': 80, 'test': 20}, 'fit_seconds': 61.0, 'versions': {'lammps': '22 Jul 2025'},
-        'splits': {name: {'force_rmse_meV_A': 50.0} for name in ('train', 'test')},
+        'n_frames': {'train': 80, 'valid': 5, 'test': 20}, 'fit_seconds': 61.0, 'versions': {'lammps': '22 Jul 2025'},
+        'splits': {
+            name: {'force_rmse_meV_A': 50.0, 'force_rmse_meV_A_by_element': {'H': 70.0}}
+            for name in ('train', 'valid', 'test')
+        },
     }  # fmt: skip
     verdict = orm.Dict({'passed': True, 'rounds': [], 'training': fit})
     found = collect_models._training(verdict, None)
-    assert (found.n_frames, found.seconds) == ({'train': 80, 'test': 20}, 61.0)
-    assert list(collect_models._errors(None, verdict, 'distilled')) == ['train']
+    assert (found.n_frames, found.seconds) == ({'train': 80, 'path': 5, 'held_out': 20}, 61.0)
+    errors = collect_models._errors(None, verdict)
+    assert list(errors) == ['held_out', 'path', 'train']
+    assert (errors['held_out'].n_frames, errors['held_out'].force_by_element_meV_A) == (20, {'H': 70.0})
+    evaluation = orm.Dict({'force_meV_A': {'rmse': 30.0}, 'n_frames': 9})
+    errors = collect_models._errors(evaluation, verdict)
+    assert (errors['test'].force_meV_A, errors['held_out'].force_meV_A) == (30.0, 50.0)
     regression = orm.Dict({'force_meV_A': {'rmse': 30.0}, 'of': 'training set', 'n_frames': 900})
-    (errors,) = collect_models._errors(regression, orm.Dict(statistics), 'vasp_mlff').items()
+    (errors,) = collect_models._errors(regression, orm.Dict(statistics)).items()
     assert (errors[0], errors[1].force_meV_A, errors[1].n_frames) == ('train', 30.0, 900)
 
 

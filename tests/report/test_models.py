@@ -38,6 +38,8 @@ def test_the_table_has_every_potential_and_the_published_value(planned_study):
     assert rows['frames: training / validation / test'][3:6] == ('– / – / 120', '– / – / 120', '960 / 120 / 120')
     force = planned_study.potentials[0].model.errors['test'].force_meV_A
     assert rows['RMSE force (meV/Å), test set'][0] == digits(force)
+    force = planned_study.potentials[-1].model.errors['held_out'].force_meV_A
+    assert rows['RMSE force (meV/Å), held-out set'][4:6] == (MISSING, digits(force))
     assert rows['check before the MD'] == ('passed',) * 3 + ('failed',) + ('passed',) * 2 + (MISSING,)
     assert rows['Ea (eV)'][-1] == '0.420'
     assert rows['D at 800 K (m²/s)'][3] == MISSING
@@ -109,8 +111,13 @@ def test_error_bars_are_the_errors(planned_study):
     assert [axes.get_xscale() for axes in alike.axes] == ['linear'] * 3
     assert alike.axes[0].get_xlim()[0] == 0.0
     marks = [line.get_xdata()[0] for line in force.lines]
-    valid = [one.model.errors['valid'].force_meV_A for one in planned_study.potentials if one.model.training]
-    assert set(valid) <= set(marks)
+    others = {
+        found.force_meV_A
+        for one in planned_study.potentials
+        for name, found in one.model.errors.items()
+        if name != 'test'
+    }
+    assert set(marks) == others
 
 
 def test_the_error_panel_has_the_same_numbers(planned_study):
@@ -232,7 +239,7 @@ def test_tables_have_the_comparison_the_errors_and_the_points(planned_study):
     assert by_label['MACE_FT']['D_800K_m2_s'] == pytest.approx(first.temperatures[0].value_m2_s)
     assert (by_label['MACE_MP']['gate'], by_label['MACE_MP']['gate_reason']) == ('failed', REASON)
     assert by_label['MACE_MP']['D_800K_m2_s'] is None
-    assert {row[1] for row in tables['errors'][1:]} == {'test', 'valid', 'train'}
+    assert {row[1] for row in tables['errors'][1:]} == {'test', 'held_out', 'valid', 'path', 'train'}
     points = [row for row in tables['parity'][1:] if row[:2] == ('MACE_FT', 'forces on Ni')]
     assert sum(row[-1] for row in points) == len(first.model.parity[2].labels)
 

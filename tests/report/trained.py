@@ -67,7 +67,8 @@ def study(base, potential):
     made = []
     for number, (label, architecture, kind, scale, record, factor, speed) in enumerate(plan):
         values = parity(scale, seed=number)
-        sets = {'valid': 0.97, 'train': 0.85} if record else {}
+        splits = {'held_out': 0.97, 'path': 1.1} if kind == 'distilled' else {'valid': 0.97}
+        sets = {**splits, 'train': 0.85} if record else {}
         model = ModelRecord(
             key=label, kind=kind, errors=errors(values, **sets), gate=Gate(passed=True), training=record,
             parity=values, steps_per_s=speed, evaluation_uuid=f'1f6b2c34-5d7e-4a8b-9c0d-00000000007{number}',

@@ -24,7 +24,7 @@ _LABEL_LENGTH = 22
 _ROW_PX, _GAP_PX, _AROUND_PX = 30, 62, 124
 _ROOM = '\u2003'
 """Between the end of a bar, where marks may be, and its number."""
-_MARKS = {'valid': 'circle', 'train': 'x'}
+_MARKS = {'held_out': 'diamond', 'valid': 'circle', 'path': 'square', 'train': 'x'}
 _CAPTION = (
     'Bars are errors on the test set, circles and crosses those on the validation and training sets. '
     'Energies are compared after a constant for each element is removed. Axes are logarithmic where the errors differ '

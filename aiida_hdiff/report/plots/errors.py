@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GREY = '#8C8C8C'
-_MARKS = {'valid': 'o', 'train': 'x'}
+_MARKS = {'held_out': 'D', 'valid': 'o', 'path': 's', 'train': 'x'}
 _ROW_IN, _PANEL_IN = 0.17, 0.5
 _LABEL_LENGTH = 22
 
@@ -69,7 +69,7 @@ def _draw(axes: Axes, potentials: list[PotentialResult], quantity: str, colours:
                 )  # fmt: skip
         if values:
             axes.annotate(
-                digits(values.get('test')), (max(values.values()), place), xytext=(4.0, 0.0), va='center',
+                digits(values.get('test', values.get('held_out'))), (max(values.values()), place), xytext=(4.0, 0.0), va='center',
                 textcoords='offset points', fontsize=6.5, color=GREY if failed else INK,
             )  # fmt: skip
     if logarithmic:

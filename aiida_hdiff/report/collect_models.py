@@ -128,9 +128,7 @@ def _fit_results(training: Any) -> dict[str, Any]:
     if not isinstance(results.get('training'), dict):
         return results
     fit = results['training']
-    of_sets = {
-        key: {_OF_A_DISTILLATION[name]: one for name, one in fit[key].items()} for key in ('n_frames', 'splits')
-    }
+    of_sets = {key: {_OF_A_DISTILLATION[name]: one for name, one in fit[key].items()} for key in ('n_frames', 'splits')}
     return {**results, **fit, **of_sets}
 
 

@@ -69,8 +69,8 @@ def _draw(axes: Axes, potentials: list[PotentialResult], quantity: str, colours:
                 )  # fmt: skip
         if values:
             axes.annotate(
-                digits(values.get('test', values.get('held_out'))), (max(values.values()), place), xytext=(4.0, 0.0), va='center',
-                textcoords='offset points', fontsize=6.5, color=GREY if failed else INK,
+                digits(values.get('test', values.get('held_out'))), (max(values.values()), place), xytext=(4.0, 0.0),
+                va='center', textcoords='offset points', fontsize=6.5, color=GREY if failed else INK,
             )  # fmt: skip
     if logarithmic:
         axes.set_xscale('log')

@@ -26,7 +26,8 @@ _ROOM = '\u2003'
 """Between the end of a bar, where marks may be, and its number."""
 _MARKS = {'held_out': 'diamond', 'valid': 'circle', 'path': 'square', 'train': 'x'}
 _CAPTION = (
-    'Bars are errors on the test set, circles and crosses those on the validation and training sets. '
+    'Bars are errors on the test set, circles and crosses those on the validation and training sets; for a distilled '
+    'potential diamonds are those on frames that were held out, squares those on paths, against its teacher. '
     'Energies are compared after a constant for each element is removed. Axes are logarithmic where the errors differ '
     'by more than a factor of 20. Potentials that failed their check are grey.'
 )

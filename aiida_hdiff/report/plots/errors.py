@@ -24,7 +24,8 @@ _LABEL_LENGTH = 22
 def errors_figure(study: Study) -> Figure | None:
     """Draw the errors of energy, forces and stress of every potential, or return ``None`` where none are known.
 
-    Bars are errors on the test set, circles and crosses those on the validation and training sets. Potentials that
+    Bars are errors on the test set, circles and crosses those on the validation and training sets,
+    diamonds and squares those of a distilled potential on held-out frames and on paths. Potentials that
     failed their check are grey; the axis is logarithmic where the errors differ by more than a factor of 20.
     """
     potentials = [one for one in study.potentials if one.model is not None and one.model.errors]

@@ -16,6 +16,8 @@ from aiida_hdiff.workflows.training_progress import FOLLOWED, process_progress
 REFRESH_S = 2.0
 PLAIN_REFRESH_S = 30.0
 POLL_S = 0.5
+COST = 0.05
+"""Part of a core that looking at a study in a terminal may take from its runs."""
 
 
 class Display:
@@ -25,18 +27,22 @@ class Display:
         self._started = time.monotonic()
         self._first: tuple[float, int] | None = None
         self._lines = 0
-        self._last_plain = -PLAIN_REFRESH_S
         self._terminal = sys.stdout.isatty()
 
-    def show(self, rows: list[RunProgress], *, final: bool = False) -> None:
+    def follow(self, node: Any) -> float:
+        """Draw the progress of a study; return the time in s after which to look again."""
+        started = time.process_time()
+        self.show(process_progress(node))
+        if not self._terminal:
+            return PLAIN_REFRESH_S
+        return max(REFRESH_S, (time.process_time() - started) / COST)
+
+    def show(self, rows: list[RunProgress]) -> None:
         """Draw the table."""
         summary = self._summary(rows)
         if not self._terminal:
-            now = time.monotonic()
-            if final or now - self._last_plain >= PLAIN_REFRESH_S:
-                self._last_plain = now
-                running = '; '.join(f'{row.label} {row.stage}' for row in rows if row.state == 'running')
-                click.echo(f'{summary}  {running}'.rstrip())
+            running = '; '.join(f'{row.label} {row.stage}' for row in rows if row.state == 'running')
+            click.echo(f'{summary}  {running}'.rstrip())
             return
         if self._lines:
             click.echo(f'\x1b[{self._lines}F\x1b[J', nl=False)
@@ -86,12 +92,12 @@ def run_study(builder: Any) -> Any:
     root: dict[str, Any] = {}
 
     async def watch() -> None:
+        pause_s = REFRESH_S
         while True:
-            await asyncio.sleep(REFRESH_S)
-            node = root.get('node') or _find(started)
-            if node is not None:
-                root['node'] = node
-                display.show(process_progress(node))
+            await asyncio.sleep(pause_s)
+            root['node'] = root.get('node') or _find(started)
+            if root['node'] is not None:
+                pause_s = display.follow(root['node'])
 
     started = _last_pk()
     task = runner.loop.create_task(watch())
@@ -99,19 +105,20 @@ def run_study(builder: Any) -> Any:
         result = runner.run_get_node(builder)
     finally:
         task.cancel()
-    display.show(process_progress(result.node), final=True)
+    display.follow(result.node)
     return result.node
 
 
-def watch_study(node: Any, *, interval_s: float = REFRESH_S) -> None:
+def watch_study(node: Any) -> None:
     """Show a study that another process runs until it ends."""
     from aiida.orm import load_node
 
-    display = Display()
+    display, due = Display(), 0.0
     while not load_node(node.pk).is_terminated:
-        display.show(process_progress(node))
-        time.sleep(interval_s)
-    display.show(process_progress(node), final=True)
+        if time.monotonic() >= due:
+            due = time.monotonic() + display.follow(node)
+        time.sleep(REFRESH_S)
+    display.follow(node)
 
 
 def _last_pk() -> int:

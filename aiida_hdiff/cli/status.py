@@ -24,6 +24,6 @@ def status(study: str, watch: bool) -> None:
         width = max((len(row.label) for row in rows), default=0)
         for row in rows:
             click.echo(f'{row.label:<{width}} {row.state:<9} {row.steps_done:>10}/{row.steps_total}  {row.stage}')
-        Display().show(rows, final=True)
+        Display().show(rows)
     state = node.process_state.value if node.process_state else 'unknown'
     click.echo(f'study {node.pk}: {state}{f", {node.exit_message}" if node.exit_message else ""}')

@@ -1,6 +1,7 @@
 """`setup`, in a new AiiDA folder."""
 
 import json
+import re
 
 import pytest
 
@@ -40,6 +41,8 @@ def test_doing_it_again_changes_nothing(run_outside, nodes):
     assert 'ok       computer localhost' in check
     assert 'ok       code lmp (LAMMPS)' in check
     assert nodes() == first
+    configuration = run_outside('aiida', '-p', 'hdiff', 'computer', 'configure', 'show', 'localhost')
+    assert re.search(r'login_shell\s+False', configuration), configuration
 
 
 @pytest.mark.integration

@@ -59,14 +59,14 @@ def processes(tmp_path, word):
     return found
 
 
-def wait_for(condition, seconds, what):
+def wait_for(condition, seconds, what, *, every_s=0.2, details=str):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         result = condition()
         if result:
             return result
-        time.sleep(0.2)
-    pytest.fail(f'no {what} within {seconds} s')
+        time.sleep(every_s)
+    pytest.fail(f'no {what} within {seconds} s\n{details()}')
     return None
 
 
@@ -103,7 +103,18 @@ def test_daemon_survives_kills(shell, tmp_path):
         text = shell('aiida_hdiff.cli', '-p', 'hdiff', 'status', pk)
         return text if f'study {pk}: finished' in text else None
 
-    text = wait_for(ended, 240, 'end of the study')
+    def state():
+        logs = (tmp_path / 'aiida').rglob('*daemon*.log')
+        return '\n'.join(
+            [
+                shell('aiida', '-p', 'hdiff', 'process', 'status', pk),
+                shell('aiida', '-p', 'hdiff', 'process', 'report', pk),
+                *(f'{log}\n{log.read_text()[-4000:]}' for log in logs),
+            ]
+        )
+
+    # A look at the study costs a core for seconds: it is not for looking all the time.
+    text = wait_for(ended, 420, 'end of the study', every_s=5.0, details=state)
     assert text.count('D(') == 2, text + shell('aiida', '-p', 'hdiff', 'process', 'report', pk)
     tree = shell('aiida', '-p', 'hdiff', 'process', 'status', pk)
     assert 'Finished [401]' in tree, tree

@@ -17,7 +17,7 @@ REFRESH_S = 2.0
 PLAIN_REFRESH_S = 30.0
 POLL_S = 0.5
 COST = 0.05
-"""Part of a core that looking at a study in a terminal may take from its runs."""
+"""Part of a core that a display in a terminal may take from the runs it shows."""
 
 
 class Display:
@@ -89,15 +89,14 @@ def run_study(builder: Any) -> Any:
     quiet_console()
     display = Display()
     runner = get_manager().create_runner(communicator=None, poll_interval=POLL_S)
-    root: dict[str, Any] = {}
 
     async def watch() -> None:
-        pause_s = REFRESH_S
+        node, pause_s = None, REFRESH_S
         while True:
             await asyncio.sleep(pause_s)
-            root['node'] = root.get('node') or _find(started)
-            if root['node'] is not None:
-                pause_s = display.follow(root['node'])
+            node = node or _find(started)
+            if node is not None:
+                pause_s = display.follow(node)
 
     started = _last_pk()
     task = runner.loop.create_task(watch())

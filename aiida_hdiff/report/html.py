@@ -14,11 +14,11 @@ from aiida_hdiff.report.comparison import comparison_table
 from aiida_hdiff.report.extras import require
 from aiida_hdiff.report.figures import figure_bytes, make_figures
 from aiida_hdiff.report.interactive import Panel, make_panels
-from aiida_hdiff.report.interactive.panel import run_name, runs
+from aiida_hdiff.report.interactive.panel import runs
 from aiida_hdiff.report.methods import METHODS, methods_paragraph
 from aiida_hdiff.report.page_script import json_block, plotly_gzip_base64
 from aiida_hdiff.report.provenance_graph import graph_svg
-from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
+from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult, run_name
 from aiida_hdiff.report.table import (
     coefficient_ratio_text,
     coefficient_text,

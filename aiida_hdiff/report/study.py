@@ -380,3 +380,9 @@ def pair_order(pair: str) -> tuple[bool, bool, str]:
     """Sort pairs of elements: host and hydrogen first, then hydrogen with itself, then the host."""
     first, _, second = pair.partition('-')
     return first == second, 'H' not in (first, second), pair
+
+
+def run_name(potential: PotentialResult, result: TemperatureResult) -> str:
+    """Return temperature and, where there are several, replica of a run."""
+    replica = f', replica {result.replica + 1}' if potential.n_replicas > 1 else ''
+    return f'{result.temperature_K:g} K{replica}'

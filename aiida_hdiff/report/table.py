@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aiida_hdiff.report.compare import Comparison, compare, published_label
 from aiida_hdiff.report.comparison import comparison_table
-from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
+from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult, run_name
 from aiida_hdiff.report.text import EMULATED, MISSING, STATUS_TEXT, measurement, plural, ratio, scientific
 
 _WIDTH = 100
@@ -42,6 +42,7 @@ def results_table(study: Study) -> str:
         kind = f'{potential.architecture}, EMULATED' if potential.emulated else potential.architecture
         lines += ['', f'{potential.label} ({kind})']
         lines += _temperature_lines(potential)
+        lines += _warning_lines(potential)
         lines += _fit_lines(potential)
         lines += _comparison_lines(compare(potential, study.literature))
     if not study.potentials:
@@ -179,6 +180,16 @@ def _temperature_lines(potential: PotentialResult) -> list[str]:
             ]
         )
     return _aligned(header, rows) if rows else ['  no temperature was simulated']
+
+
+def _warning_lines(potential: PotentialResult) -> list[str]:
+    """Return what is doubtful about single runs, such as a host that melts."""
+    return [
+        line
+        for result in potential.temperatures
+        for warning in result.details.warnings
+        for line in _wrapped(f'  Warning, {run_name(potential, result)}: ', warning)
+    ]
 
 
 def _side_by_side(study: Study) -> list[str]:

@@ -65,6 +65,13 @@ def test_table_shows_result_and_literature(nickel_study):
     assert all(f'\n  {kelvin} ' in table for kelvin in (800, 900, 1050, 1200, 1400))
 
 
+def test_table_warns_of_single_runs(full_study):
+    lines = results_table(full_study).splitlines()
+    warned = [line for line in lines if line.startswith('  Warning, ')]
+    text = '  Warning, 1400 K: the error from the scatter of the atoms is 3.4 times the one from blocks'
+    assert warned == [text] * 2
+
+
 def test_table_says_what_is_missing(magnesium_study):
     table = results_table(magnesium_study)
     assert 'not resolved, D < 8.80e-12' in table

@@ -21,10 +21,9 @@ from aiida_hdiff.report.interactive.panel import (
     log_axis,
     numbers,
     panels,
-    run_name,
     text,
 )
-from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
+from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult, run_name
 from aiida_hdiff.report.table import coefficient_text
 from aiida_hdiff.report.text import measurement, scientific
 

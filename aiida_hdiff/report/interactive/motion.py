@@ -16,12 +16,11 @@ from aiida_hdiff.report.interactive.panel import (
     figure,
     numbers,
     panels,
-    run_name,
     runs,
     sequence_colours,
     thinned,
 )
-from aiida_hdiff.report.study import Study
+from aiida_hdiff.report.study import Study, run_name
 from aiida_hdiff.report.text import measurement
 
 MAX_LAGS = 8

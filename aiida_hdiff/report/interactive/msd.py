@@ -12,12 +12,11 @@ from aiida_hdiff.report.interactive.panel import (
     log_axis,
     numbers,
     panels,
-    run_name,
     short_log_axis,
     temperature_colours,
     thinned,
 )
-from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
+from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult, run_name
 from aiida_hdiff.report.text import scientific
 
 _MSD_CAPTION = (

@@ -14,11 +14,10 @@ from aiida_hdiff.report.interactive.panel import (
     figure,
     numbers,
     panels,
-    run_name,
     temperature_colours,
     thinned,
 )
-from aiida_hdiff.report.study import StageSeries, Study
+from aiida_hdiff.report.study import StageSeries, Study, run_name
 
 _BLOCKS = 20
 _CAPTION = (

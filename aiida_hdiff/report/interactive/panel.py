@@ -178,9 +178,3 @@ def runs(study: Study, *, first_replica_only: bool = False) -> Iterator[tuple[Po
         for result in potential.temperatures:
             if result.replica == 0 or not first_replica_only:
                 yield potential, result
-
-
-def run_name(potential: PotentialResult, result: TemperatureResult) -> str:
-    """Return temperature and, where there are several, replica of a run."""
-    replica = f', replica {result.replica + 1}' if potential.n_replicas > 1 else ''
-    return f'{result.temperature_K:g} K{replica}'

@@ -18,13 +18,12 @@ from aiida_hdiff.report.interactive.panel import (
     figure,
     numbers,
     panels,
-    run_name,
     runs,
     short_log_axis,
     text,
 )
 from aiida_hdiff.report.interactive.scene import host_traces, points, scene_figure, segments
-from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult
+from aiida_hdiff.report.study import PotentialResult, Study, TemperatureResult, run_name
 from aiida_hdiff.report.text import measurement, plural
 
 _OCCUPATION = 'Fraction of the time that hydrogen spends on each kind of site, with standard errors.'

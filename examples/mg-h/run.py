@@ -7,7 +7,7 @@ In an environment with `pip install "aiida-hdiff[demo,chgnet,mace,vasp-standin]"
 
     aiida-hdiff setup && verdi -p hdiff daemon start 1 && python examples/mg-h/run.py
 
-It is meant to take an hour and a half on two cores. Run again, it goes on with what is in the profile.
+It takes about an hour on two cores. Run again, it goes on with what is in the profile.
 """
 
 from __future__ import annotations

@@ -127,8 +127,7 @@ def site_rows(study: Study) -> list[tuple[str, list[list[str]]]]:
             sites, collective = result.details.sites, result.details.collective
             if sites is None and collective is None:
                 continue
-            replica = f', replica {result.replica + 1}' if potential.n_replicas > 1 else ''
-            row = [f'{result.temperature_K:g} K{replica}', *[MISSING] * 6]
+            row = [run_name(potential, result), *[MISSING] * 6]
             if sites is not None:
                 row[1] = MISSING if sites.n_jumps is None else str(sites.n_jumps)
                 row[2] = measurement(sites.mean_jump_length_A, None, 2)
